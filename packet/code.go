@@ -170,7 +170,7 @@ func (c Code) ReturnCode() (rc byte, ok bool) {
 	return 3, false
 }
 
-// returnCodes maps back: the index is the 3.1.1 return code.
+// fromReturnCode maps back: the index is the 3.1.1 return code.
 func fromReturnCode(rc byte) (Code, bool) {
 	codes := [...]Code{Success, UnsupportedProtocolVersion, ClientIdentifierNotValid, ServerUnavailable,
 		BadUserNameOrPassword, NotAuthorized}
