@@ -1,0 +1,59 @@
+package session
+
+import "github.com/nightjarmq/nightjar/packet"
+
+// aliases are the Topic Aliases given out on one connection, first come, first
+// served: a topic that comes when all are taken is sent in full.
+type aliases struct {
+	ids  map[string]uint16
+	last uint16
+}
+
+// SendsAliases reports whether the client takes Topic Aliases. If so every
+// message on the connection goes through [Session.Alias].
+func (s *Session) SendsAliases() bool { return s.p.SendAliases > 0 }
+
+// Alias returns the alias for a message about to be sent, 0 for none, and
+// whether the client knows it already, so that the topic stays empty.
+// [MQTT-3.1.2-26] [MQTT-3.1.2-27]
+func (s *Session) Alias(topic string) (alias uint16, known bool) {
+	if s.p.SendAliases == 0 {
+		return 0, false
+	}
+	if s.aliases == nil {
+		s.aliases = &aliases{ids: make(map[string]uint16)}
+	}
+	a := s.aliases
+	if id, ok := a.ids[topic]; ok {
+		return id, true
+	}
+	if a.last == s.p.SendAliases {
+		return 0, false
+	}
+	a.last++
+	a.ids[topic] = a.last
+	return a.last, false
+}
+
+// resolve replaces an inbound Topic Alias by its topic, or learns it.
+func (s *Session) resolve(p *packet.Publish) error {
+	if !p.TopicAlias.Set {
+		return nil
+	}
+	alias := p.TopicAlias.Value
+	if alias == 0 || alias > s.p.ReceiveAliases { // [MQTT-3.3.2-8] [MQTT-3.3.2-9]
+		return &packet.Error{Code: packet.TopicAliasInvalid, Clause: "MQTT-3.3.2-9", Msg: "Topic Alias is above the maximum"}
+	}
+	if len(p.Topic) > 0 { // [MQTT-3.3.2-7]
+		for len(s.names) < int(alias) {
+			s.names = append(s.names, "")
+		}
+		s.names[alias-1] = string(p.Topic)
+		return nil
+	}
+	if int(alias) > len(s.names) || s.names[alias-1] == "" {
+		return &packet.Error{Code: packet.ProtocolError, Clause: "MQTT-3.3.2-7", Msg: "Topic Alias was not set on this connection"}
+	}
+	p.Topic = []byte(s.names[alias-1])
+	return nil
+}

@@ -1,0 +1,132 @@
+package session
+
+import (
+	"github.com/nightjarmq/nightjar/internal/message"
+	"github.com/nightjarmq/nightjar/packet"
+)
+
+// Params are what was negotiated for one connection, and the limits of the
+// queue. They do not change while the connection lasts.
+type Params struct {
+	Version packet.Version
+
+	// Durable: the session outlives its connection. Its queue is in the store
+	// and every step is reported as a Change; else the queue is in memory.
+	Durable bool
+
+	SendMaximum    uint16 // the client's Receive Maximum; 0 means 65535
+	ReceiveMaximum uint16 // ours; 0 means 65535
+	MaximumPacket  uint32 // the client's Maximum Packet Size in bytes; 0: none
+	SendAliases    uint16 // the client's Topic Alias Maximum
+	ReceiveAliases uint16 // ours
+
+	QueueMessages int // most messages that wait for the window; 0: no limit
+	QueueBytes    int // most bytes that wait; 0: no limit
+}
+
+// Session is the state of one session while it is connected. The zero value is
+// not usable; see [New] and [Session.Resume].
+type Session struct {
+	p Params
+
+	// outbound
+	win     window
+	queue   queue    // loaded and not sent
+	backlog int      // messages that only the store has, behind the queue
+	cursor  uint64   // the last Seq that was loaded from the store
+	bytes   int      // of queue and backlog
+	aliases *aliases // nil until the first
+
+	// inbound
+	incoming map[uint16]struct{} // QoS 2 identifiers the client has opened
+	peak     int                 // the most that incoming has held since it was made
+	unacked  int                 // QoS 1 messages whose PUBACK was not handed out
+	names    []string            // inbound topic aliases; index is alias-1
+}
+
+// New returns the state of a session without a past.
+func New(p Params) *Session {
+	s := new(Session)
+	s.Init(p)
+	return s
+}
+
+// Init makes s the state of a session without a past.
+func (s *Session) Init(p Params) {
+	if p.SendMaximum == 0 {
+		p.SendMaximum = 65535
+	}
+	if p.ReceiveMaximum == 0 {
+		p.ReceiveMaximum = 65535
+	}
+	*s = Session{p: p}
+}
+
+// Entry is one outbound message of a session.
+type Entry struct {
+	Message  *message.Message // nil once PUBREC has come
+	IDs      []uint32         // Subscription Identifiers
+	Seq      uint64           // the store's number; 0 if the store has none
+	Share    string           // the shared subscription it came by, or ""
+	PacketID uint16
+	QoS      byte // 1 or 2
+	Retain   bool
+	released bool // PUBREC has come, PUBREL was sent
+}
+
+// Change is a step of a durable session that must be stored.
+type Change struct {
+	Kind     ChangeKind
+	Seq      uint64
+	PacketID uint16
+}
+
+// ChangeKind says what a Change is; the kinds are those of the store's records.
+type ChangeKind uint8
+
+const (
+	Sent     ChangeKind = iota + 1 // a queued message got its packet identifier
+	Received                       // PUBREC came
+	Done                           // the delivery has ended
+	Released                       // the client's PUBREL came
+)
+
+// Effects is what a step wants done. The caller empties it with Reset and uses
+// it again.
+type Effects struct {
+	Out     []byte // whole packets for the connection, in order
+	Changes []Change
+	Expired int // messages that were dropped because their time was over
+	TooBig  int // messages dropped for the client's Maximum Packet Size
+	Refill  int // how many messages to load from the store, behind Session.Cursor
+}
+
+// Reset empties e and keeps its memory, unless a burst has made it large.
+func (e *Effects) Reset() {
+	if cap(e.Out) > 256<<10 {
+		e.Out = nil
+	}
+	e.Out, e.Changes = e.Out[:0], e.Changes[:0]
+	e.Expired, e.TooBig, e.Refill = 0, 0, 0
+}
+
+func (s *Session) change(fx *Effects, k ChangeKind, seq uint64, id uint16) {
+	if s.p.Durable {
+		fx.Changes = append(fx.Changes, Change{k, seq, id})
+	}
+}
+
+// Waiting returns how many messages wait for the window, and their bytes.
+func (s *Session) Waiting() (messages, bytes int) { return s.queue.len() + s.backlog, s.bytes }
+
+// Inflight returns how many messages were sent and not fully acknowledged.
+func (s *Session) Inflight() int { return s.win.live }
+
+// Unfinished calls yield for each message of QoS 1 and 2 that the client has
+// not acknowledged or was not sent, in order. A session that ends passes those
+// of shared subscriptions on.
+func (s *Session) Unfinished(yield func(e *Entry) bool) {
+	if s.win.each(yield) {
+		s.queue.each(yield)
+	}
+}
