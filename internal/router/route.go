@@ -1,38 +1,121 @@
 package router
 
-import "sync/atomic"
+import (
+	"strings"
+	"sync/atomic"
+)
 
-// Route is the answer to one topic name: who receives the message. It is immutable and may be kept and shared.
+// Route is the answer to one topic name: who receives the message. It is immutable, may be kept and shared, and is
+// true of the moment when it was made.
 type Route[S comparable] struct {
-	Subs   []Delivery[S]
-	Groups []*Group[S]
+	Subs   []Delivery[S] // in no particular order
+	Groups []*Group[S]   // each takes one copy
+
+	cost   int  // bytes of memory that belong to this route alone
+	shared bool // Subs belongs to other routes too
 }
 
-// Delivery is one copy of a message to one subscriber.
+// Delivery is one copy of a message for one subscriber. Overlapping subscriptions of a subscriber are merged, with the
+// highest of their QoS [MQTT-3.3.4-2], all their Subscription Identifiers [MQTT-3.3.4-4], and RetainAsPublished if any
+// of them asked for it.
+//
+// No Local makes one exception. If only some of the subscriptions have it, there are two deliveries: one of all
+// subscriptions for messages from others (NoLocal), one of the rest for messages that the subscriber itself publishes
+// (LocalOnly). With [Delivery.Reaches], a message goes to every subscriber once, whoever published it.
 type Delivery[S comparable] struct {
 	To                S
 	QoS               byte
-	NoLocal           bool // not if To itself published the message [MQTT-3.8.3-3]
-	LocalOnly         bool // only if To itself published the message
-	RetainAsPublished bool
-	IDs               []uint32 // Subscription Identifiers, not to be changed
+	NoLocal           bool     // not for messages that To itself publishes [MQTT-3.8.3-3]
+	LocalOnly         bool     // only for messages that To itself publishes
+	RetainAsPublished bool     // [MQTT-3.3.1-12], [MQTT-3.3.1-13]
+	IDs               []uint32 // Subscription Identifiers; shared, not to be changed
 }
 
-// Reaches reports whether a message that from published goes to d.To by this delivery.
+// Reaches reports whether this delivery applies to a message that from publishes.
 func (d *Delivery[S]) Reaches(from S) bool {
-	if d.To == from {
-		return !d.NoLocal
+	if d.NoLocal || d.LocalOnly {
+		return (d.To == from) == d.LocalOnly
 	}
-	return !d.LocalOnly
+	return true
 }
 
-// Group is a shared subscription as it was when the route was made.
+// Group is a shared subscription as it was when the route was made. A message goes to one of its members, with that
+// member's QoS [MQTT-4.8.2-3]; which one is the caller's choice.
 type Group[S comparable] struct {
 	Share   string
 	Filter  string
-	Members []Delivery[S] // never empty
-	cursor  *atomic.Uint64
+	Members []Delivery[S] // at least one, in no particular order
+
+	cursor *atomic.Uint64
 }
 
-// Next returns the next turn of the group; the member whose turn it is stands at the result modulo len(Members).
+// Next returns a turn, counted from 0 through the life of the group by all who hold it: begin to look for a willing
+// member at Members[turn % len(Members)], and messages go round. Safe for concurrent use.
 func (g *Group[S]) Next() uint64 { return g.cursor.Add(1) - 1 }
+
+func newGroup[S comparable](share, filter string) *group[S] {
+	return &group[S]{share: strings.Clone(share), filter: strings.Clone(filter)}
+}
+
+// snapshot returns the group as it is. The read lock must be held; several readers may make the same snapshot at once.
+func (g *group[S]) snapshot() *Group[S] {
+	if s := g.snap.Load(); s != nil {
+		return s
+	}
+	s := &Group[S]{Share: g.share, Filter: g.filter, Members: deliveries(g.members.all), cursor: &g.cursor}
+	g.snap.Store(s)
+	return s
+}
+
+// shareFrom is the number of subscribers from which the list of one filter is kept for all topics it matches.
+const shareFrom = 256
+
+// snapshot returns the subscribers of a large crowd. The read lock must be held.
+func (c *crowd[S]) snapshot() []Delivery[S] {
+	if s := c.snap.Load(); s != nil {
+		return *s
+	}
+	s := deliveries(c.subs.all)
+	c.snap.Store(&s)
+	return s
+}
+
+// deliveries turns subscriptions into deliveries, one for one.
+func deliveries[S comparable](subs []sub[S]) []Delivery[S] {
+	out := make([]Delivery[S], len(subs))
+	ids := identifiers(subs)
+	for i, x := range subs {
+		out[i] = delivery(x, &ids)
+	}
+	return out
+}
+
+// identifiers makes room for the Subscription Identifiers of subs in one piece.
+func identifiers[S comparable](subs []sub[S]) []uint32 {
+	n := 0
+	for i := range subs {
+		if subs[i].id != 0 {
+			n++
+		}
+	}
+	if n == 0 {
+		return nil
+	}
+	return make([]uint32, 0, n)
+}
+
+// delivery turns one subscription into a delivery; its identifier, if any, takes a place of ids.
+func delivery[S comparable](x sub[S], ids *[]uint32) Delivery[S] {
+	d := Delivery[S]{
+		To:                x.s,
+		QoS:               x.bits & qosBits,
+		NoLocal:           x.bits&noLocal != 0,
+		RetainAsPublished: x.bits&asPub != 0,
+	}
+	if x.id != 0 {
+		n := len(*ids)
+		*ids = append(*ids, x.id)
+		d.IDs = (*ids)[n : n+1 : n+1] // full, so that a later append copies
+	}
+	return d
+}
