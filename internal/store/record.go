@@ -25,8 +25,8 @@ type Record interface{ record() }
 type SessionOpened struct {
 	Session  SessionID
 	Epoch    uint32 // counts the connections of this session, from 1
-	ClientID string
-	User     string // the principal that owns the session for life
+	ClientID string // this and User are those of the first record, for life
+	User     string // the principal that owns the session
 	Expiry   uint32 // seconds after the connection's end; packet.NeverExpires
 	Will     *Will  // replaces the session's will, nil: none
 	Time     int64  // unix milliseconds
@@ -79,6 +79,8 @@ type Published struct {
 	Retain bool
 
 	// To are the sessions that queue it. It is stored once for all of them.
+	// A session is among them once; of several the first counts. One that gets
+	// a second copy, from a share, gets it by a second Published.
 	To []Recipient
 
 	// From and FromID open the publisher's QoS 2 packet identifier, so that
@@ -100,7 +102,8 @@ type Recipient struct {
 	IDs      []uint32 // Subscription Identifiers of this delivery
 }
 
-// Sent gives a queued message a packet identifier.
+// Sent gives a queued message a packet identifier, or another one. After
+// [Received] it changes nothing.
 type Sent struct {
 	Session  SessionID
 	Seq      Seq
@@ -108,7 +111,8 @@ type Sent struct {
 }
 
 // Received: PUBREC came; from here on the identifier is released by PUBREL and
-// PUBCOMP and the message is not sent again. [MQTT-4.3.3-5]
+// PUBCOMP and the message is not sent again. It holds even if the store knew
+// another identifier or none. [MQTT-4.3.3-5]
 type Received struct {
 	Session  SessionID
 	Seq      Seq

@@ -1,6 +1,8 @@
 package store
 
 import (
+	"errors"
+
 	"github.com/nightjarmq/nightjar/internal/message"
 	"github.com/nightjarmq/nightjar/packet"
 )
@@ -8,15 +10,24 @@ import (
 // Ticket stands for a submission. Tickets rise with the order of submissions.
 type Ticket uint64
 
-// Store is durable state. All methods may be called from any goroutine.
+// ErrClosed is returned by the methods of a store that was closed.
+var ErrClosed = errors.New("store is closed")
+
+// Store is durable state. All methods may be called from any goroutine. What
+// they return or yield belongs to the caller, but for the messages, strings and
+// identifiers it points to, which are immutable. A session that is not there
+// has nothing to resume and nothing queued; to ask for it is no error.
 type Store interface {
 	// NewSession gives out the number of a session to be opened.
 	NewSession() SessionID
 
 	// Submit applies the records, in order, as one change. It sets the Seq
-	// of every [Published]. It never waits for the disk; after it has returned,
-	// the reading methods see the change. An error means that nothing was
-	// applied, and that nothing the records imply may be acknowledged.
+	// of every [Published]; they rise in the order of application. It never
+	// waits for the disk; after it has returned, the reading methods see the
+	// change. An error means that nothing was applied, and that nothing the
+	// records imply may be acknowledged. A record for a session that is not
+	// there is no error and changes nothing of it. Every call has a ticket of
+	// its own, one without records too.
 	Submit(recs ...Record) (Ticket, error)
 
 	// Durable returns the highest ticket that is on stable storage with all
@@ -25,20 +36,23 @@ type Store interface {
 
 	// OnDurable sets the function that is called whenever Durable has risen,
 	// or has failed to for good (err). It is set once, before the first Submit,
-	// and is called from a goroutine of the store or from within Submit.
+	// and is called from a goroutine of the store or from within Submit. A
+	// store where every ticket is durable when Submit returns need not call it.
 	OnDurable(f func(t Ticket, err error))
 
 	// Sessions calls yield for every session, in the order of their numbers,
-	// until it returns false. Used at start.
+	// until it returns false. Used at start. yield may keep what it is given
+	// and call the store.
 	Sessions(yield func(*SessionInfo) bool) error
 
-	// Retained calls yield for every retained message until it returns false.
-	// Used at start.
+	// Retained calls yield for every retained message, in no order, until it
+	// returns false. Expired ones are among them. Used at start. yield may
+	// call the store.
 	Retained(yield func(*message.Message) bool) error
 
 	// Resume returns what a connection to the session continues with: the
-	// open QoS 2 identifiers and the messages sent and not acknowledged, in
-	// the order they were sent. [MQTT-4.4.0-1]
+	// open QoS 2 identifiers and the messages sent and not acknowledged.
+	// [MQTT-4.4.0-1]
 	Resume(id SessionID) (*Resumption, error)
 
 	// Queue appends to dst up to max messages of the session that have no
@@ -59,13 +73,13 @@ type SessionInfo struct {
 	Epoch         uint32
 	ClientID      string
 	User          string
-	Expiry        uint32 // seconds
-	Closed        int64  // unix milliseconds; 0 when it was connected
-	Opened        int64  // unix milliseconds of the last SessionOpened
-	Will          *Will  // nil when there is none
-	Subscriptions []Subscription
-	Queued        int   // messages, in flight or not
-	QueuedBytes   int64 // their sizes added up
+	Expiry        uint32         // seconds
+	Closed        int64          // unix milliseconds; 0 when it was connected
+	Opened        int64          // unix milliseconds of the last SessionOpened
+	Will          *Will          // nil when there is none
+	Subscriptions []Subscription // in the order of their filters
+	Queued        int            // deliveries, in flight or not
+	QueuedBytes   int64          // the sizes of their messages added up
 }
 
 // Subscription is one subscription of a session.
@@ -88,7 +102,7 @@ type Entry struct {
 
 // Resumption is what a connection to an existing session continues with.
 type Resumption struct {
-	Incoming []uint16 // QoS 2 identifiers opened by the client
+	Incoming []uint16 // QoS 2 identifiers opened by the client, rising
 	Inflight []Entry  // in the order of their sequence numbers
 	Queued   int      // messages that wait behind them
 	Bytes    int64    // the sizes of those
@@ -99,7 +113,7 @@ type Stats struct {
 	Sessions, Subscriptions int
 	Retained                int
 	RetainedBytes           int64
-	Messages                int // stored once each
+	Messages                int // queued for somebody, counted once each
 	MessageBytes            int64
-	Queued                  int // deliveries
+	Queued                  int // deliveries, in flight or not
 }
