@@ -1,0 +1,262 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nightjarmq/nightjar/packet"
+)
+
+// maxBuffered is how many bytes may wait to be written before Publish waits too.
+const maxBuffered = 256 << 10
+
+// drainTime bounds the wait for the server to close its side after our DISCONNECT.
+const drainTime = 2 * time.Second
+
+// Client is one connection to a server. It is safe for concurrent use. It is made by Dial and never reconnects.
+type Client struct {
+	opt     Options
+	v       packet.Version
+	conn    net.Conn
+	in      frames
+	connack packet.Connack
+	id      string
+	limits  limits
+	tick    time.Duration // keep-alive in force; 0 is off
+
+	quota    chan struct{} // one element per QoS 1 or 2 message in flight [MQTT-4.9.0-1]
+	wake     chan struct{} // the writer has something to do; capacity 1
+	stop     chan struct{} // closed when err is set
+	done     chan struct{} // closed when both goroutines have ended
+	lastRead atomic.Int64  // nanoseconds since start; written by the reader
+	start    time.Time
+
+	mu        sync.Mutex
+	session   *Session            // guarded by mu, except its routes
+	buf       []byte              // guarded by mu: what the writer sends next
+	space     chan struct{}       // guarded by mu: closed when the writer took buf; nil if nobody waits
+	err       error               // guarded by mu: why the connection ended
+	finishing bool                // guarded by mu: DISCONNECT is in buf, nothing may follow
+	control   map[uint16]*control // guarded by mu: SUBSCRIBE and UNSUBSCRIBE that await their answer
+	backlog   []*outgoing         // guarded by mu: to be sent again as the quota allows
+	aliases   aliases             // guarded by mu: outbound topic aliases
+	reauth    chan error          // guarded by mu: a Reauthenticate waits
+
+	reader reader // owned by the reading goroutine
+}
+
+// limits are what the server announced in CONNACK.
+type limits struct {
+	maxQoS     byte
+	retain     bool
+	packetSize int
+	aliases    uint16
+}
+
+// control is a SUBSCRIBE or UNSUBSCRIBE on its way. answer has room for one.
+type control struct {
+	want   packet.Type
+	answer chan packet.Packet
+}
+
+// Dial connects to the server that rawURL names and returns when the server has accepted. The context bounds that, and
+// means nothing afterwards. A refusal is an *Error.
+//
+// URLs are mqtt://host:port or tcp:// (port 1883), mqtts:// or ssl:// or tls:// (8883), ws://host:port/path (80),
+// wss:// (443), with the path /mqtt when there is none, and unix:///path/to/socket. A URL may carry user:password@.
+//
+// The client owns two goroutines from here on, until Close, Disconnect or the loss of the connection.
+func Dial(ctx context.Context, rawURL string, o Options) (*Client, error) {
+	t, err := parseURL(rawURL)
+	if err != nil {
+		return nil, err
+	}
+	if t.user != nil && o.Username == "" && o.Password == nil {
+		o.Username = t.user.Username()
+		if pw, ok := t.user.Password(); ok {
+			o.Password = []byte(pw)
+		}
+	}
+	o = o.withDefaults()
+	if !o.Session.inUse.CompareAndSwap(false, true) {
+		return nil, ErrSessionInUse
+	}
+	c, err := dial(ctx, t, o)
+	if err != nil {
+		o.Session.inUse.Store(false)
+		return nil, err
+	}
+	go c.run()
+	return c, nil
+}
+
+func dial(ctx context.Context, t target, o Options) (*Client, error) {
+	conn, err := t.open(ctx, &o)
+	if err != nil {
+		return nil, err
+	}
+	c := &Client{
+		opt: o, v: o.Version, conn: conn, session: o.Session, start: time.Now(),
+		wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
+	}
+	c.in = frames{r: deadlineReader{c}, max: int(o.MaximumPacketSize)}
+	if c.in.max == 0 {
+		c.in.max = packet.MaxVarint + 5
+	}
+	// Cancelling makes the handshake's reads and writes fail at once.
+	release := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
+	err = c.handshake(ctx)
+	if !release() && err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		conn.Close()
+		if ctx.Err() != nil {
+			err = fmt.Errorf("connect: %w", ctx.Err())
+		}
+		return nil, err
+	}
+	return c, nil
+}
+
+// run is the life of the connection after the handshake.
+func (c *Client) run() {
+	ctx, cancel := context.WithCancel(context.WithValue(context.Background(), handlerKey{}, c))
+	writing := make(chan struct{})
+	go func() {
+		defer close(writing)
+		c.writeLoop()
+	}()
+	err := c.readLoop(ctx)
+	c.refuse(err)
+	cancel()
+	<-writing
+	c.conn.Close()
+	c.settle()
+	c.session.inUse.Store(false)
+	close(c.done)
+}
+
+// refuse ends the connection because of err. If the server is to blame it is told so (5.0 section 4.13.1).
+func (c *Client) refuse(err error) {
+	var broken *packet.Error
+	if !errors.As(err, &broken) || c.v < packet.V5 {
+		c.fail(err)
+		return
+	}
+	c.mu.Lock()
+	if c.err == nil {
+		c.send(&packet.Disconnect{Code: broken.Code}) // [MQTT-3.14.2-1]
+		c.finish(fmt.Errorf("server broke the protocol: %w", err))
+	}
+	c.mu.Unlock()
+}
+
+// fail ends the connection at once.
+func (c *Client) fail(err error) {
+	c.mu.Lock()
+	first := c.err == nil
+	if first {
+		c.err = err
+		close(c.stop)
+	}
+	finishing := c.finishing
+	c.mu.Unlock()
+	if first || !finishing {
+		c.conn.Close()
+	}
+}
+
+// finish lets the writer send what is buffered and then close. The caller holds the lock.
+func (c *Client) finish(err error) {
+	c.err = err
+	c.finishing = true
+	close(c.stop)
+	c.signal()
+}
+
+// settle tells everybody who waits that no answer will come. Both goroutines have ended.
+func (c *Client) settle() {
+	c.mu.Lock()
+	var callbacks []func(packet.Ack, error)
+	for _, o := range c.session.unfinished() {
+		if o.done != nil {
+			callbacks = append(callbacks, o.done)
+			o.done = nil
+		}
+	}
+	err := c.err
+	c.mu.Unlock()
+	for _, done := range callbacks {
+		done(packet.Ack{}, lost(err))
+	}
+}
+
+// lost words the end of the connection for a call that was under way.
+func lost(err error) error { return fmt.Errorf("connection ended: %w", err) }
+
+// Done is closed when the connection has ended and both goroutines with it.
+func (c *Client) Done() <-chan struct{} { return c.done }
+
+// Err says why the connection ended, and is nil while it lasts: ErrClosed, an *Error with Op "disconnected by server", a
+// protocol failure that wraps a *packet.Error, or the error of the network.
+func (c *Client) Err() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.err
+}
+
+// ClientID is the identifier in force, which the server may have assigned. It is empty if the server keeps it to itself.
+func (c *Client) ClientID() string { return c.id }
+
+// Connack is the server's answer to CONNECT, with its properties. It must not be changed.
+func (c *Client) Connack() *packet.Connack { return &c.connack }
+
+// Close says goodbye with "normal disconnection", and returns when both goroutines have ended. It waits a few seconds at
+// most for a server that does not react. It must not be called from a handler. It returns nil, also when the connection
+// had ended before.
+func (c *Client) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*drainTime)
+	defer cancel()
+	c.Disconnect(ctx, nil)
+	return nil
+}
+
+// Disconnect sends what is buffered and then d, or "normal disconnection" when d is nil, and returns when both goroutines
+// have ended. It does not wait for acknowledgements. When ctx ends first the connection is cut and its error returned.
+func (c *Client) Disconnect(ctx context.Context, d *packet.Disconnect) error {
+	if c.inHandler(ctx) {
+		return ErrInHandler
+	}
+	if d == nil {
+		d = new(packet.Disconnect)
+	}
+	c.mu.Lock()
+	err := c.err
+	if err == nil {
+		c.send(d)
+		c.finish(ErrClosed)
+	}
+	c.mu.Unlock()
+	select {
+	case <-c.done:
+	case <-ctx.Done():
+		c.conn.Close()
+		<-c.done
+		return ctx.Err()
+	}
+	if err != nil {
+		return lost(err)
+	}
+	return nil
+}
+
+type handlerKey struct{}
+
+// inHandler reports whether ctx is the one that this client gave to a handler.
+func (c *Client) inHandler(ctx context.Context) bool { return ctx.Value(handlerKey{}) == c }

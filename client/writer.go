@@ -1,0 +1,194 @@
+package client
+
+import (
+	"context"
+	"time"
+
+	"github.com/nightjarmq/nightjar/packet"
+)
+
+// send appends a packet to what the writer sends next. The caller holds the lock and knows that the connection lives.
+func (c *Client) send(p packet.Packet) {
+	if c.opt.Trace != nil {
+		c.opt.Trace(true, p)
+	}
+	c.buf = p.Append(c.buf, c.v)
+	c.signal()
+}
+
+// sendAck is send for an acknowledgement with code Success, without making a packet.
+func (c *Client) sendAck(t packet.Type, id uint16) {
+	if c.opt.Trace != nil {
+		c.opt.Trace(true, ackPacket(t, packet.Ack{PacketID: id}))
+	}
+	c.buf = packet.AppendAck(c.buf, t, id)
+	c.signal()
+}
+
+// signal wakes the writer.
+func (c *Client) signal() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// lockToSend takes the lock when there is room in the buffer. After an error the lock is not held.
+func (c *Client) lockToSend(ctx context.Context) error {
+	c.mu.Lock()
+	for c.err == nil && len(c.buf) >= maxBuffered {
+		if c.space == nil {
+			c.space = make(chan struct{})
+		}
+		space := c.space
+		c.mu.Unlock()
+		if c.inHandler(ctx) {
+			return ErrInHandler
+		}
+		select {
+		case <-space:
+		case <-c.stop:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		c.mu.Lock()
+	}
+	if err := c.err; err != nil {
+		c.mu.Unlock()
+		return lost(err)
+	}
+	return nil
+}
+
+// writeLoop sends what has been buffered, in as few writes as possible, and keeps the connection alive.
+func (c *Client) writeLoop() {
+	var spare []byte
+	var due <-chan time.Time
+	alive := newKeepAlive(c)
+	if alive.timer != nil {
+		due = alive.timer.C
+		defer alive.timer.Stop()
+	}
+	stop := c.stop
+	for {
+		select {
+		case <-c.wake:
+		case <-due:
+			alive.check()
+		case <-stop:
+			stop = nil
+			c.mu.Lock()
+			finishing := c.finishing
+			c.mu.Unlock()
+			if !finishing {
+				return
+			}
+		}
+		for {
+			b, last := c.take(spare)
+			if len(b) > 0 {
+				if c.tick > 0 {
+					c.conn.SetWriteDeadline(time.Now().Add(c.tick + c.tick/2))
+				}
+				if _, err := c.conn.Write(b); err != nil {
+					c.fail(err)
+					c.conn.Close()
+					return
+				}
+				alive.wrote = time.Now()
+			}
+			if cap(b) > 2*maxBuffered {
+				b = nil
+			}
+			spare = b
+			if last {
+				c.hangUp()
+				return
+			}
+			if len(b) == 0 {
+				break
+			}
+		}
+	}
+}
+
+// take exchanges the buffer for an empty one. last is true when nothing may follow.
+func (c *Client) take(spare []byte) (b []byte, last bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	b, c.buf = c.buf, spare[:0]
+	if c.space != nil {
+		close(c.space)
+		c.space = nil
+	}
+	return b, c.finishing
+}
+
+// hangUp closes our side and leaves the reader to wait for the server to close its own, because closing a TCP socket
+// with unread input would make the kernel discard what the server has not read yet [MQTT-3.14.4-2].
+func (c *Client) hangUp() {
+	half, ok := c.conn.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil {
+		c.conn.Close()
+		return
+	}
+	c.conn.SetReadDeadline(time.Now().Add(drainTime))
+}
+
+// keepAlive decides when a PINGREQ is due: when for one period either nothing was sent, as the standard demands
+// [MQTT-3.1.2-20], or nothing was received, because only an answer shows that the server is there.
+type keepAlive struct {
+	c      *Client
+	timer  *time.Timer
+	wrote  time.Time
+	pinged time.Time
+}
+
+func newKeepAlive(c *Client) *keepAlive {
+	k := &keepAlive{c: c, wrote: time.Now()}
+	if c.tick > 0 {
+		k.timer = time.NewTimer(c.tick)
+	}
+	return k
+}
+
+func (k *keepAlive) check() {
+	now := time.Now()
+	quiet := k.c.start.Add(time.Duration(k.c.lastRead.Load()))
+	if k.wrote.Before(quiet) {
+		quiet = k.wrote
+	}
+	if k.pinged.After(quiet) {
+		quiet = k.pinged
+	}
+	if wait := quiet.Add(k.c.tick).Sub(now); wait > 0 {
+		k.timer.Reset(wait)
+		return
+	}
+	k.pinged = now
+	k.c.mu.Lock()
+	if k.c.err == nil {
+		k.c.send(new(packet.Pingreq))
+	}
+	k.c.mu.Unlock()
+	k.timer.Reset(k.c.tick)
+}
+
+// deadlineReader reads from the connection and gives up on a server that stays silent although it was sent a PINGREQ.
+type deadlineReader struct{ c *Client }
+
+func (r deadlineReader) Read(b []byte) (int, error) {
+	c := r.c
+	if c.tick > 0 {
+		select {
+		case <-c.stop: // the deadline for draining is set and must stay
+		default:
+			c.conn.SetReadDeadline(time.Now().Add(c.tick + c.tick/2))
+		}
+	}
+	n, err := c.conn.Read(b)
+	if n > 0 && c.tick > 0 {
+		c.lastRead.Store(int64(time.Since(c.start)))
+	}
+	return n, err
+}
