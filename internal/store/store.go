@@ -36,7 +36,7 @@ type Store interface {
 
 	// OnDurable sets the function that is called whenever Durable has risen,
 	// or has failed to for good (err). It is set once, before the first Submit,
-	// and is called from a goroutine of the store or from within Submit. A
+	// and is called from a goroutine of the store, never from within Submit. A
 	// store where every ticket is durable when Submit returns need not call it.
 	OnDurable(f func(t Ticket, err error))
 
