@@ -106,6 +106,21 @@ func (r *reader) text() []byte {
 // string reads a UTF-8 encoded string into fresh memory.
 func (r *reader) string() string { return string(r.text()) }
 
+// countStrings counts the strings in b, each with extra bytes behind it, so that room for them is made once. It looks at
+// bytes that are there, never at a number that the peer announces.
+func countStrings(b []byte, extra int) int {
+	n := 0
+	for len(b) >= 2 {
+		size := 2 + int(binary.BigEndian.Uint16(b)) + extra
+		if size > len(b) {
+			break
+		}
+		b = b[size:]
+		n++
+	}
+	return n
+}
+
 // willTopic reads a Will Topic into fresh memory: a topic name of at least one character.
 func (r *reader) willTopic() string {
 	b := r.text()

@@ -1,5 +1,7 @@
 package packet
 
+import "slices"
+
 // Subscribe asks for messages (5.0 section 3.8). The codec does not know the syntax of wildcards.
 type Subscribe struct {
 	PacketID       uint16      // not 0
@@ -71,6 +73,7 @@ func (s *Subscribe) Decode(flags byte, body []byte, v Version) error {
 	if v >= V5 {
 		s.decodeProperties(&r)
 	}
+	s.Filters = slices.Grow(s.Filters, countStrings(r.b, 1))
 	for len(r.b) > 0 {
 		f := SubscribeFilter{Filter: r.filter()}
 		f.Options = r.options(v)

@@ -1,5 +1,7 @@
 package packet
 
+import "slices"
+
 // Unsubscribe ends subscriptions (5.0 section 3.10).
 type Unsubscribe struct {
 	PacketID uint16 // not 0
@@ -40,6 +42,7 @@ func (u *Unsubscribe) Decode(flags byte, body []byte, v Version) error {
 		}
 		r.fail(ps.err)
 	}
+	u.Filters = slices.Grow(u.Filters, countStrings(r.b, 0))
 	for len(r.b) > 0 {
 		u.Filters = append(u.Filters, r.filter())
 	}
