@@ -34,8 +34,10 @@ type SessionOpened struct {
 
 // Will is a will that waits for its connection or its delay to end.
 type Will struct {
+	// Message has no Expires: its interval counts from its publication.
 	Message *message.Message
-	Delay   uint32 // seconds
+	Expiry  packet.Opt[uint32] // Message Expiry Interval in seconds
+	Delay   uint32             // seconds
 }
 
 // SessionClosed: the connection has ended, the session goes on until Time plus

@@ -1,0 +1,335 @@
+package storetest
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/nightjarmq/nightjar/internal/message"
+	"github.com/nightjarmq/nightjar/internal/store"
+	"github.com/nightjarmq/nightjar/packet"
+)
+
+// failer is what a driver reports to: a test, or one round of random records.
+type failer interface {
+	Helper()
+	Fatalf(format string, args ...any)
+}
+
+// driver submits records to a store and to the model, and compares.
+type driver struct {
+	failer
+	t      *testing.T
+	s      store.Store
+	m      *model
+	reopen Reopen // nil: the store forgets
+
+	ids    []store.SessionID // sessions are called by their place here, from 1
+	seqs   []store.Seq       // messages, likewise
+	ticket store.Ticket
+}
+
+func newDriver(f failer, t *testing.T, open Open, reopen Reopen) *driver {
+	d := &driver{failer: f, t: t, s: open(t), m: newModel(), reopen: reopen}
+	for range 4 {
+		d.ids = append(d.ids, d.s.NewSession())
+	}
+	return d
+}
+
+func (d *driver) close() {
+	if err := d.s.Close(); err != nil {
+		d.Fatalf("Close: %v", err)
+	}
+	if _, err := d.s.Submit(&store.SessionRemoved{Session: d.ids[0]}); err == nil {
+		d.Fatalf("Submit after Close gave no error")
+	}
+}
+
+// id is the number of the nth session, 0 for n = 0.
+func (d *driver) id(n int) store.SessionID {
+	if n == 0 {
+		return 0
+	}
+	return d.ids[n-1]
+}
+
+// submit gives the records to the store, then to the model. The store gets
+// copies that are overwritten at once: records are borrowed until Submit
+// returns.
+func (d *driver) submit(recs ...store.Record) {
+	d.Helper()
+	lent := make([]store.Record, len(recs))
+	for i, r := range recs {
+		lent[i] = lend(r)
+	}
+	t, err := d.s.Submit(lent...)
+	if err != nil {
+		d.Fatalf("Submit(%v): %v", recs, err)
+	}
+	if t <= d.ticket {
+		d.Fatalf("Submit gave ticket %d after %d", t, d.ticket)
+	}
+	d.ticket = t
+	for i, r := range recs {
+		if p, ok := r.(*store.Published); ok {
+			p.Seq = lent[i].(*store.Published).Seq
+			d.number(p.Seq)
+		}
+		spoil(lent[i])
+		d.m.apply(r)
+	}
+}
+
+func (d *driver) number(seq store.Seq) {
+	d.Helper()
+	if len(d.seqs) > 0 && seq <= d.seqs[len(d.seqs)-1] || seq == 0 {
+		d.Fatalf("Submit gave sequence number %d after %v", seq, d.seqs)
+	}
+	d.seqs = append(d.seqs, seq)
+}
+
+// lend returns a copy of r that shares what a record gives away.
+func lend(r store.Record) store.Record {
+	c := reflect.New(reflect.TypeOf(r).Elem())
+	c.Elem().Set(reflect.ValueOf(r).Elem())
+	lent := c.Interface().(store.Record)
+	if p, ok := lent.(*store.Published); ok {
+		p.To = slices.Clone(p.To)
+	}
+	return lent
+}
+
+func spoil(r store.Record) {
+	if p, ok := r.(*store.Published); ok {
+		for i := range p.To {
+			p.To[i] = store.Recipient{Session: 99, Epoch: 99, PacketID: 99, QoS: 2}
+		}
+	}
+	reflect.ValueOf(r).Elem().SetZero()
+}
+
+// open connects the nth session.
+func (d *driver) open(n int, epoch uint32) {
+	d.Helper()
+	d.submit(&store.SessionOpened{Session: d.id(n), Epoch: epoch, ClientID: fmt.Sprint("c", n), User: "u", Expiry: 60, Time: 1})
+}
+
+// publish submits a message, written topic=payload, and returns its sequence
+// number.
+func (d *driver) publish(text string, to ...store.Recipient) store.Seq {
+	d.Helper()
+	d.submit(&store.Published{Message: msg(text), To: to})
+	return d.seqs[len(d.seqs)-1]
+}
+
+func msg(text string) *message.Message {
+	topic, payload, _ := strings.Cut(text, "=")
+	return &message.Message{Topic: topic, Payload: []byte(payload), QoS: 1}
+}
+
+// to is a recipient without a packet identifier.
+func (d *driver) to(n int) store.Recipient { return store.Recipient{Session: d.id(n), QoS: 1} }
+
+// sentTo is a recipient with one.
+func (d *driver) sentTo(n int, epoch uint32, pid uint16) store.Recipient {
+	return store.Recipient{Session: d.id(n), Epoch: epoch, PacketID: pid, QoS: 1}
+}
+
+// want compares the store with the model and with lines, which the state is
+// written as, and once more after a reopen.
+func (d *driver) want(lines ...string) {
+	d.Helper()
+	d.agree()
+	got := d.text(d.m.state())
+	if !slices.Equal(got, lines) {
+		d.Fatalf("the state is\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(lines, "\n"))
+	}
+}
+
+// agree compares the store with the model, and once more after a reopen.
+func (d *driver) agree() {
+	d.Helper()
+	d.compare("the store")
+	if d.reopen != nil {
+		d.s, d.ticket = d.reopen(d.t, d.s), 0
+		d.compare("the store opened again")
+	}
+}
+
+func (d *driver) compare(what string) {
+	d.Helper()
+	got, want := d.observe(), d.m.state()
+	want.plain()
+	if !reflect.DeepEqual(got, want) {
+		d.Fatalf("%s has\n%s\n%+v\nwant\n%s\n%+v", what, strings.Join(d.text(got), "\n"), got.stats,
+			strings.Join(d.text(want), "\n"), want.stats)
+	}
+}
+
+// observe reads all that the store shows.
+func (d *driver) observe() *state {
+	d.Helper()
+	st := &state{stats: d.s.Stats()}
+	err := d.s.Sessions(func(info *store.SessionInfo) bool {
+		st.sessions = append(st.sessions, sessionState{info: info})
+		return true
+	})
+	for i := range st.sessions {
+		ss := &st.sessions[i]
+		var failed error
+		if ss.resume, failed = d.s.Resume(ss.info.Session); failed != nil {
+			err = failed
+		}
+		ss.waiting = d.queue(ss.info.Session)
+	}
+	if err == nil {
+		err = d.s.Retained(func(m *message.Message) bool {
+			st.retained = append(st.retained, m)
+			return true
+		})
+	}
+	if err != nil {
+		d.Fatalf("read the store: %v", err)
+	}
+	slices.SortFunc(st.retained, func(a, b *message.Message) int { return strings.Compare(a.Topic, b.Topic) })
+	st.plain()
+	return st
+}
+
+// queue reads the queue of a session three entries at a time.
+func (d *driver) queue(id store.SessionID) []store.Entry {
+	d.Helper()
+	var all []store.Entry
+	after := store.Seq(0)
+	for {
+		had := len(all)
+		var err error
+		if all, err = d.s.Queue(all, id, after, 3); err != nil {
+			d.Fatalf("Queue: %v", err)
+		}
+		if len(all) == had {
+			return all
+		}
+		if len(all) > had+3 {
+			d.Fatalf("Queue gave %d entries, 3 were asked for", len(all)-had)
+		}
+		after = all[len(all)-1].Seq
+	}
+}
+
+// plain makes those equal that mean the same: empty and nil slices, and what
+// else a released entry has.
+func (st *state) plain() {
+	for i := range st.sessions {
+		ss := &st.sessions[i]
+		ss.info.Subscriptions = nilIfEmpty(ss.info.Subscriptions)
+		if w := ss.info.Will; w != nil {
+			ss.info.Will = &store.Will{Message: plainMessage(w.Message), Delay: w.Delay}
+		}
+		ss.resume.Incoming = nilIfEmpty(ss.resume.Incoming)
+		ss.resume.Inflight = plainEntries(ss.resume.Inflight)
+		ss.waiting = plainEntries(ss.waiting)
+	}
+	for i, m := range st.retained {
+		st.retained[i] = plainMessage(m)
+	}
+}
+
+func plainEntries(es []store.Entry) []store.Entry {
+	es = nilIfEmpty(slices.Clone(es))
+	for i := range es {
+		if es[i].Released { // nothing else is left
+			es[i] = store.Entry{Seq: es[i].Seq, PacketID: es[i].PacketID, Released: true, Message: es[i].Message}
+		}
+		es[i].IDs = nilIfEmpty(es[i].IDs)
+		es[i].Message = plainMessage(es[i].Message)
+	}
+	return es
+}
+
+func plainMessage(m *message.Message) *message.Message {
+	if m == nil {
+		return nil
+	}
+	c := *m
+	c.Payload, c.Props = nilIfEmpty(c.Payload), nilIfEmpty(c.Props)
+	return &c
+}
+
+func nilIfEmpty[T any](s []T) []T {
+	if len(s) == 0 {
+		return nil
+	}
+	return s
+}
+
+// text writes a state in lines, with sessions and messages by their place.
+func (d *driver) text(st *state) []string {
+	var out []string
+	line := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
+	for _, ss := range st.sessions {
+		in := ss.info
+		line("session %d epoch %d %s/%s expiry %d opened %d closed %d%s", slices.Index(d.ids, in.Session)+1,
+			in.Epoch, in.User, in.ClientID, in.Expiry, in.Opened, in.Closed, willText(in.Will))
+		for _, sub := range in.Subscriptions {
+			line(" sub %s%s id %d", sub.Filter, optionsText(sub.Options), sub.ID)
+		}
+		if len(ss.resume.Incoming) > 0 {
+			line(" incoming %v", ss.resume.Incoming)
+		}
+		for _, e := range ss.resume.Inflight {
+			line(" inflight %s", d.entryText(e))
+		}
+		for _, e := range ss.waiting {
+			line(" waiting %s", d.entryText(e))
+		}
+	}
+	for _, m := range st.retained {
+		line("retained %s", messageText(m))
+	}
+	return out
+}
+
+func willText(w *store.Will) string {
+	if w == nil {
+		return ""
+	}
+	return fmt.Sprintf(" will %s delay %d", messageText(w.Message), w.Delay)
+}
+
+func optionsText(o packet.Options) string {
+	s := fmt.Sprintf(" qos %d", o.QoS)
+	if o.NoLocal {
+		s += " nolocal"
+	}
+	if o.RetainAsPublished {
+		s += " retain-as-published"
+	}
+	if o.RetainHandling != 0 {
+		s += fmt.Sprintf(" handling %d", o.RetainHandling)
+	}
+	return s
+}
+
+func (d *driver) entryText(e store.Entry) string {
+	s := fmt.Sprintf("#%d", slices.Index(d.seqs, e.Seq)+1)
+	if e.Released {
+		return s + fmt.Sprintf(" released pid %d", e.PacketID)
+	}
+	s += fmt.Sprintf(" %s qos %d", messageText(e.Message), e.QoS)
+	if e.PacketID != 0 {
+		s += fmt.Sprintf(" pid %d", e.PacketID)
+	}
+	if e.Retain {
+		s += " retain"
+	}
+	if len(e.IDs) > 0 {
+		s += fmt.Sprintf(" ids %v", e.IDs)
+	}
+	return s
+}
+
+func messageText(m *message.Message) string { return m.Topic + "=" + string(m.Payload) }
