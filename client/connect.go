@@ -95,11 +95,7 @@ func (c *Client) accept(h packet.Header, body []byte) error {
 	}
 	keep := a.ServerKeepAlive.Or(c.opt.keepAliveSeconds()) // [MQTT-3.1.2-21], [MQTT-3.2.2-21]
 	c.tick = time.Duration(keep) * time.Second
-	inflight := c.opt.Inflight
-	if inflight == 0 {
-		inflight = 65535
-	}
-	c.quota = make(chan struct{}, min(inflight, a.ReceiveMaximum.Or(65535)))
+	c.quota = make(chan struct{}, min(c.opt.Inflight, a.ReceiveMaximum.Or(65535)))
 	c.conn.SetDeadline(time.Time{})
 	present := a.SessionPresent || c.v < packet.V311 && c.opt.Resume // 3.1 does not tell
 	if !present {

@@ -34,8 +34,9 @@ type Options struct {
 	// long although it was asked for a sign of life is given up.
 	KeepAlive time.Duration
 
-	// Inflight bounds the QoS 1 and 2 messages on their way to the server; the server's Receive Maximum may lower it.
-	// 0 is 65,535, the most the protocol can number.
+	// Inflight bounds the QoS 1 and 2 messages on their way to the server; in 5.0 the server's Receive Maximum may lower
+	// it. 0 is 65,535 in 5.0, the most the protocol can number, and 20 before, where a server cannot say what it takes
+	// but may (mosquitto does) cut a client off that sends more than that.
 	Inflight uint16
 
 	// TopicAliases replaces topic names by aliases in what is published, as far as the server takes them (5.0).
@@ -86,6 +87,12 @@ func (o Options) withDefaults() Options {
 	}
 	if o.KeepAlive == 0 {
 		o.KeepAlive = defaultKeepAlive
+	}
+	if o.Inflight == 0 {
+		o.Inflight = 65535
+		if o.Version < packet.V5 {
+			o.Inflight = 20
+		}
 	}
 	if o.Session == nil {
 		o.Session = new(Session)
