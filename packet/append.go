@@ -2,7 +2,7 @@ package packet
 
 import "encoding/binary"
 
-// MaxString is the largest size of a string or binary field in bytes: its length is written in two.
+// MaxString is the largest size of a string or binary field in bytes: its length is written in two [MQTT-4.7.3-3].
 const MaxString = 65535
 
 // AppendString appends a UTF-8 encoded string: its length in two bytes, then s. It does not check the characters, and

@@ -137,6 +137,9 @@ func (w *Will) append(dst []byte, v Version) []byte {
 // c.Version says how far it got: 0 when the protocol is not MQTT at all, else what the packet asked for, which is the
 // version to answer in even when this package does not speak it.
 //
+// The fields come in a fixed order [MQTT-3.1.3-1], each exactly when its flag says so [MQTT-3.1.2-9] [MQTT-3.1.2-16]
+// [MQTT-3.1.2-17] [MQTT-3.1.2-18] [MQTT-3.1.2-19], and nothing else is accepted [MQTT-3.1.4-1].
+//
 // An empty ClientID passes in every version: whether it is welcome is the Server's decision.
 func (c *Connect) Decode(flags byte, body []byte, _ Version) error {
 	*c = Connect{User: c.User[:0]}
@@ -154,13 +157,13 @@ func (c *Connect) Decode(flags byte, body []byte, _ Version) error {
 	if r.err == nil && c.Version >= V5 {
 		c.decodeProperties(&r)
 	}
-	c.ClientID = r.string()
+	c.ClientID = r.string() // [MQTT-3.1.3-3] [MQTT-3.1.3-4]
 	if r.err == nil && fields&connectWill != 0 {
 		c.Will = &Will{QoS: fields & connectWillQoS >> 3, Retain: fields&connectWillRetain != 0}
 		c.Will.decode(&r, c.Version)
 	}
 	if fields&connectUsername != 0 && !c.absent31(&r) {
-		c.Username = Some(r.string())
+		c.Username = Some(r.string()) // [MQTT-3.1.3-12]
 	}
 	if fields&connectPassword != 0 && !c.absent31(&r) {
 		c.Password = Some(r.ownBinary())
@@ -193,6 +196,8 @@ func (c *Connect) decodeProtocol(r *reader) {
 	}
 }
 
+// checkConnectFlags cites 5.0; in 3.1.1 the flags of the Will are [3.1.1: MQTT-3.1.2-13] [3.1.1: MQTT-3.1.2-14]
+// [3.1.1: MQTT-3.1.2-15].
 func (c *Connect) checkConnectFlags(flags byte) error {
 	switch {
 	case flags&0x01 != 0:

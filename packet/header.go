@@ -34,7 +34,7 @@ func (h Header) CheckFlags(v Version) error {
 	return checkFlags(h.Type, h.Flags, v)
 }
 
-// checkFlags is for every type but PUBLISH. In 3.1 the packets that await an answer carry a DUP bit when they are sent
+// checkFlags is for every type but PUBLISH [3.1.1: MQTT-2.2.2-1] [3.1.1: MQTT-2.2.2-2]. In 3.1 the packets that await an answer carry a DUP bit when they are sent
 // again, so it is ignored there.
 func checkFlags(t Type, flags byte, v Version) error {
 	want := t.flags()

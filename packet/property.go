@@ -73,7 +73,8 @@ type properties struct {
 	forbidden propertySet // has come, and may not come again
 }
 
-// properties starts at a Property Length and moves r behind the properties.
+// properties starts at a Property Length and moves r behind the properties. A length of zero is written when there are
+// none [MQTT-2.2.2-1], so that its absence is an error.
 func (r *reader) properties(allowed propertySet) properties {
 	return properties{reader: reader{b: r.take(int(r.varint()))}, allowed: allowed}
 }

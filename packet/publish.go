@@ -166,14 +166,14 @@ func (p *Publish) Decode(flags byte, body []byte, v Version) error {
 	if i > len(body) {
 		return truncated()
 	}
-	topic := body[2:i:i]
+	topic := body[2:i:i] // [MQTT-3.3.2-1]
 	p.Topic = topic
 	if !plainTopic(topic) {
 		if err := checkOddTopic(topic); err != nil {
 			return err
 		}
 	}
-	p.PacketID = 0
+	p.PacketID = 0 // [MQTT-2.2.1-2]
 	if p.QoS != 0 {
 		if i+2 > len(body) {
 			return truncated()
@@ -278,7 +278,7 @@ func (p *Publish) decodeProperty(ps *properties) (forward bool) {
 	case PropUser:
 		p.User = append(p.User, UserPair{Key: ps.text(), Value: ps.text()})
 	case PropContentType:
-		p.ContentType = ps.text()
+		p.ContentType = ps.text() // [MQTT-3.3.2-19]
 	}
 	return true
 }

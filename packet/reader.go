@@ -61,7 +61,8 @@ func (r *reader) varint() uint32 {
 	return v
 }
 
-// packetID reads a packet identifier, which is not 0 wherever there is one [MQTT-2.2.1-3] [MQTT-2.2.1-4].
+// packetID reads a packet identifier, which is not 0 wherever there is one [MQTT-2.2.1-3] [MQTT-2.2.1-4]
+// [3.1.1: MQTT-2.3.1-1].
 func (r *reader) packetID() uint16 {
 	id := r.uint16()
 	if id == 0 && r.err == nil {
@@ -82,7 +83,20 @@ func (r *reader) take(n int) []byte {
 }
 
 // binary reads binary data, borrowed; not nil unless the reader failed.
-func (r *reader) binary() []byte { return r.take(int(r.uint16())) }
+func (r *reader) binary() []byte {
+	if len(r.b) < 2 {
+		r.fail(truncated())
+		return nil
+	}
+	end := 2 + (int(r.b[0])<<8 | int(r.b[1]))
+	if end > len(r.b) {
+		r.fail(truncated())
+		return nil
+	}
+	b := r.b[2:end:end]
+	r.b = r.b[end:]
+	return b
+}
 
 // ownBinary reads binary data into fresh memory; not nil unless the reader failed.
 func (r *reader) ownBinary() []byte {
@@ -121,7 +135,7 @@ func countStrings(b []byte, extra int) int {
 	return n
 }
 
-// willTopic reads a Will Topic into fresh memory: a topic name of at least one character.
+// willTopic reads a Will Topic into fresh memory: a topic name of at least one character [MQTT-3.1.3-11].
 func (r *reader) willTopic() string {
 	b := r.text()
 	switch {
@@ -134,7 +148,7 @@ func (r *reader) willTopic() string {
 	return string(b)
 }
 
-// responseTopic reads a Response Topic, borrowed.
+// responseTopic reads a Response Topic, borrowed [MQTT-3.3.2-13].
 func (r *reader) responseTopic() []byte {
 	b := r.text()
 	switch {

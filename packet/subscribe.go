@@ -98,7 +98,7 @@ func (s *Subscribe) decodeProperties(r *reader) {
 	r.fail(ps.err)
 }
 
-// filter reads a Topic Filter of at least one character into fresh memory.
+// filter reads a Topic Filter of at least one character into fresh memory [MQTT-3.8.3-1] [MQTT-3.10.3-1].
 func (r *reader) filter() string {
 	b := r.text()
 	if len(b) == 0 && r.err == nil {
@@ -107,7 +107,7 @@ func (r *reader) filter() string {
 	return string(b)
 }
 
-// options reads the byte behind a Topic Filter. Before 5.0 all of it but the QoS is reserved.
+// options reads the byte behind a Topic Filter. Before 5.0 all of it but the QoS is reserved [3.1.1: MQTT-3.8.3-4].
 func (r *reader) options(v Version) Options {
 	b := r.byte()
 	reserved := byte(0xC0)

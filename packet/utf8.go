@@ -14,9 +14,9 @@ const (
 )
 
 // ValidUTF8 reports whether b may stand in a UTF-8 encoded string of any version: well-formed, without surrogates
-// [MQTT-1.5.4-1] and without U+0000 [MQTT-1.5.4-2]. Control characters and non-characters pass: the standard says that
+// [MQTT-1.5.4-1] [3.1.1: MQTT-1.5.3-1] and without U+0000 [MQTT-1.5.4-2] [3.1.1: MQTT-1.5.3-2]. Control characters and non-characters pass: the standard says that
 // they SHOULD NOT be sent, real devices send them, and whoever shows a string must escape it anyway. A byte order mark is a
-// character like any other [MQTT-1.5.4-3].
+// character like any other [MQTT-1.5.4-3] [3.1.1: MQTT-1.5.3-3].
 func ValidUTF8(b []byte) bool {
 	i := 0
 	for ; i+8 <= len(b); i += 8 {
@@ -35,8 +35,8 @@ func ValidUTF8(b []byte) bool {
 
 func validSlow(b []byte) bool { return bytes.IndexByte(b, 0) < 0 && utf8.Valid(b) }
 
-// plainTopic reports whether b is ASCII without U+0000 and without a wildcard. It says no too often for nobody: what it
-// turns down, checkTopic looks at again.
+// plainTopic reports whether b is ASCII without U+0000 and without a wildcard, as nearly all topic names are. What it turns
+// down may still be good: checkOddTopic decides.
 func plainTopic(b []byte) bool {
 	if len(b) < 8 {
 		for _, c := range b {
@@ -60,14 +60,7 @@ func wordIsOdd(w uint64) bool {
 	return (w|(w-ones)|(plus-ones)|(hash-ones))&highs != 0
 }
 
-// checkTopic refuses what cannot be a topic name, except the empty one.
-func checkTopic(b []byte) error {
-	if plainTopic(b) {
-		return nil
-	}
-	return checkOddTopic(b)
-}
-
+// checkOddTopic refuses what cannot be a topic name, except the empty one.
 func checkOddTopic(b []byte) error {
 	if !ValidUTF8(b) {
 		return invalidUTF8()
