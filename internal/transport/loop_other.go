@@ -1,0 +1,25 @@
+//go:build !linux
+
+package transport
+
+import "net"
+
+// loop does not exist on this system: every connection is a stream.
+type loop struct{}
+
+type listening struct{}
+
+func newLoop(*Server) (*loop, error)                { return nil, nil }
+func (l *loop) close()                              {}
+func (l *loop) run()                                {}
+func (l *loop) stop()                               {}
+func (l *loop) enqueue(*Conn)                       {}
+func (l *loop) closeOf(*Listener, error)            {}
+func (l *Listener) closeOnLoop() bool               { return false }
+func (l *Listener) startOnLoop(*loop) (bool, error) { return false, nil }
+
+func (c *Conn) watch()                         {}
+func (c *Conn) closeSocket()                   {}
+func (c *Conn) tryWrite(p []byte) (int, error) { return c.st.tryWrite(p) }
+func localAddr(int32) (addr, bool)             { return addr{}, false }
+func newTryWriter(net.Conn) tryWriter          { return nil }
