@@ -224,3 +224,14 @@ func ackFlags(t packet.Type) byte {
 	}
 	return 0
 }
+
+// Missed counts a message that was offered to an earlier connection and went to
+// the store since: it waits there.
+func (s *Session) Missed(size int) {
+	s.backlog++
+	s.bytes += size
+}
+
+// Open reports whether the next message of QoS 1 or 2 would be sent at once, as
+// far as window and queue go.
+func (s *Session) Open() bool { return s.open() && s.queue.n == 0 && s.backlog == 0 }

@@ -1,0 +1,277 @@
+package conn
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"sync/atomic"
+
+	"github.com/nightjarmq/nightjar/internal/hub"
+	"github.com/nightjarmq/nightjar/internal/timer"
+	"github.com/nightjarmq/nightjar/internal/transport"
+	"github.com/nightjarmq/nightjar/packet"
+)
+
+// Conn is one connection.
+type Conn struct {
+	hub.Link
+	srv *Server
+
+	connected atomic.Bool  // CONNACK with success was sent; read by the timer
+	lastSeen  atomic.Int64 // unix ms of the last whole packet; read by the timer
+	keepAlive int64        // milliseconds without a packet that end it; 0: never
+	timer     timer.Entry
+
+	expiry  uint32 // Session Expiry Interval of the CONNECT
+	goodbye hub.Goodbye
+	auth    *authState // nil unless an authentication is or was under way
+	ended   bool       // nothing more is read
+}
+
+// Errors that end a connection without a packet that broke a rule.
+var (
+	errDisconnected   = errors.New("the client disconnected")
+	errConnectTimeout = errors.New("no CONNECT in time")
+	errKeepAlive      = errors.New("no packet for one and a half times the keep-alive time")
+	errNotConnect     = &packet.Error{Code: packet.ProtocolError, Clause: "MQTT-3.1.0-1", Msg: "the first packet is not CONNECT"}
+	errTwoConnects    = &packet.Error{Code: packet.ProtocolError, Clause: "MQTT-3.1.0-2", Msg: "a second CONNECT"}
+	errTooLarge       = &packet.Error{Code: packet.PacketTooLarge, Clause: "MQTT-3.2.2-15", Msg: "the packet exceeds the Maximum Packet Size"}
+	errServerPacket   = &packet.Error{Code: packet.ProtocolError, Clause: "MQTT-2.1.2", Msg: "a packet that only a Server sends"}
+)
+
+// Feed cuts data into packets and handles those that are complete.
+func (c *Conn) Feed(b *transport.Batch, data []byte) (n int, err error) {
+	l := hub.LocalOf(b)
+	defer l.Sync()
+	for n < len(data) && !c.ended {
+		h, ok, err := packet.ReadHeader(data[n:])
+		if err == nil {
+			err = c.admit(data[n], h, ok)
+		}
+		if err != nil {
+			return n, c.fail(b, err)
+		}
+		size := h.Size + h.Remaining
+		if !ok || len(data)-n < size {
+			return n, nil
+		}
+		raw := data[n : n+size : n+size]
+		wait, err := c.handle(b, l, h, raw)
+		if err != nil {
+			return n, c.fail(b, err)
+		}
+		if wait {
+			return n, nil
+		}
+		n += size
+		l.Stats.PacketsIn++
+		l.Stats.BytesIn += int64(size)
+		c.lastSeen.Store(b.Now)
+	}
+	if c.ended {
+		return len(data), errDisconnected
+	}
+	return n, nil
+}
+
+// admit refuses a packet by its first bytes, before more of it is kept.
+// [MQTT-3.1.0-1]
+func (c *Conn) admit(first byte, h packet.Header, ok bool) error {
+	limit := c.srv.cfg.MaxPacket
+	if !c.connected.Load() {
+		if t := packet.Type(first >> 4); t != packet.TypeConnect && (c.auth == nil || t != packet.TypeAuth) {
+			return errNotConnect
+		}
+		limit = c.srv.cfg.MaxConnect
+	}
+	if ok && h.Size+h.Remaining > limit {
+		return errTooLarge
+	}
+	return nil
+}
+
+// handle acts on one packet. wait means that the packet is to be fed again,
+// when the connection is resumed.
+func (c *Conn) handle(b *transport.Batch, l *hub.Local, h packet.Header, raw []byte) (wait bool, err error) {
+	body := raw[h.Size:]
+	if !c.connected.Load() {
+		return c.beforeConnected(b, l, h, body)
+	}
+	switch h.Type {
+	case packet.TypePublish:
+		return false, c.publish(b, l, h, body, raw)
+	case packet.TypePuback, packet.TypePubrec, packet.TypePubrel, packet.TypePubcomp:
+		return false, c.ack(b, h, body)
+	case packet.TypeSubscribe:
+		return false, c.subscribe(b, h, body)
+	case packet.TypeUnsubscribe:
+		return false, c.unsubscribe(b, h, body)
+	case packet.TypePingreq:
+		return false, c.ping(b, l, h, body)
+	case packet.TypeDisconnect:
+		return false, c.disconnect(h, body)
+	case packet.TypeAuth:
+		return c.reauthenticate(b, h, body)
+	case packet.TypeConnect:
+		return false, errTwoConnects // [MQTT-3.1.0-2]
+	}
+	return false, errServerPacket
+}
+
+func (c *Conn) publish(b *transport.Batch, l *hub.Local, h packet.Header, body, raw []byte) error {
+	in := &l.In
+	if err := in.Decode(h.Flags, body, c.Version); err != nil {
+		return err
+	}
+	if in.QoS > c.srv.cfg.MaxQoS {
+		return &packet.Error{Code: packet.QoSNotSupported, Clause: "MQTT-3.2.2-11", Msg: "QoS above the Maximum QoS"}
+	}
+	return c.Client.Receive(b, &c.Link, in, raw)
+}
+
+func (c *Conn) ack(b *transport.Batch, h packet.Header, body []byte) error {
+	id, code, ok := packet.ReadAck(body, c.Version)
+	if !ok || h.CheckFlags(c.Version) != nil {
+		p, err := packet.Decode(h, body, c.Version)
+		if err != nil {
+			return err
+		}
+		id, code = ackFields(p)
+	}
+	c.Client.Acked(b, h.Type, id, code)
+	return nil
+}
+
+func ackFields(p packet.Packet) (uint16, packet.Code) {
+	switch p := p.(type) {
+	case *packet.Puback:
+		return p.PacketID, p.Code
+	case *packet.Pubrec:
+		return p.PacketID, p.Code
+	case *packet.Pubrel:
+		return p.PacketID, p.Code
+	case *packet.Pubcomp:
+		return p.PacketID, p.Code
+	}
+	return 0, 0
+}
+
+func (c *Conn) subscribe(b *transport.Batch, h packet.Header, body []byte) error {
+	var p packet.Subscribe
+	if err := p.Decode(h.Flags, body, c.Version); err != nil {
+		return err
+	}
+	return c.srv.cfg.Hub.Subscribe(b, c.Client, &p, func(dst []byte, codes []packet.Code) []byte {
+		return (&packet.Suback{PacketID: p.PacketID, Codes: codes}).Append(dst, c.Version) // [MQTT-3.8.4-2] [MQTT-3.8.4-6]
+	})
+}
+
+func (c *Conn) unsubscribe(b *transport.Batch, h packet.Header, body []byte) error {
+	var p packet.Unsubscribe
+	if err := p.Decode(h.Flags, body, c.Version); err != nil {
+		return err
+	}
+	return c.srv.cfg.Hub.Unsubscribe(b, c.Client, p.Filters, func(dst []byte, codes []packet.Code) []byte {
+		return (&packet.Unsuback{PacketID: p.PacketID, Codes: codes}).Append(dst, c.Version) // [MQTT-3.10.4-4] [MQTT-3.10.4-5]
+	})
+}
+
+func (c *Conn) ping(b *transport.Batch, l *hub.Local, h packet.Header, body []byte) error {
+	var p packet.Pingreq
+	if err := p.Decode(h.Flags, body, c.Version); err != nil {
+		return err
+	}
+	l.Stats.PacketsOut++
+	l.Stats.BytesOut += 2
+	c.Conn.SendControl(b, []byte{byte(packet.TypePingresp) << 4, 0}) // [MQTT-3.12.4-1]
+	return nil
+}
+
+func (c *Conn) disconnect(h packet.Header, body []byte) error {
+	var p packet.Disconnect
+	if err := p.Decode(h.Flags, body, c.Version); err != nil {
+		return err
+	}
+	if p.SessionExpiry.Set && p.SessionExpiry.Value != 0 && c.expiry == 0 {
+		return &packet.Error{Code: packet.ProtocolError, Clause: "3.14.2.2.2", Msg: "Session Expiry Interval of a session that had none"}
+	}
+	c.goodbye = hub.Goodbye{Normal: p.Code != packet.DisconnectWithWill, Expiry: p.SessionExpiry}
+	if limit := c.srv.cfg.MaxExpiry; limit != 0 && p.SessionExpiry.Set {
+		c.goodbye.Expiry.Value = min(c.goodbye.Expiry.Value, limit)
+	}
+	c.ended = true // [MQTT-3.14.4-1] [MQTT-3.14.4-2]
+	return nil
+}
+
+// fail ends the connection for an error and returns it. The client is told the
+// reason where the protocol has a packet for that. [MQTT-4.13.1-1]
+func (c *Conn) fail(b *transport.Batch, err error) error {
+	var pe *packet.Error
+	code := packet.UnspecifiedError
+	if errors.As(err, &pe) {
+		code = pe.Code
+	}
+	if c.connected.Load() {
+		if c.Version >= packet.V5 && !errors.Is(err, hub.ErrTakenOver) {
+			c.Conn.SendControl(b, (&packet.Disconnect{Code: code}).Append(nil, c.Version))
+		}
+	}
+	return err
+}
+
+// Drained continues what waited for room in the connection.
+func (c *Conn) Drained(b *transport.Batch) {
+	if c.Client != nil && c.connected.Load() {
+		c.Client.Drained(b)
+		hub.LocalOf(b).Sync()
+	}
+}
+
+// Closed is the end of the connection.
+func (c *Conn) Closed(b *transport.Batch, err error) {
+	h := c.srv.cfg.Hub
+	h.Timers().Stop(&c.timer)
+	l := hub.LocalOf(b)
+	c.cancelAuth()
+	if c.Client != nil {
+		l.Stats.Closed++
+		h.Leave(b, &c.Link, c.goodbye)
+	}
+	c.logClosed(err)
+	l.Sync()
+}
+
+func (c *Conn) logClosed(err error) {
+	log := c.srv.log
+	addr := c.Conn.RemoteAddr()
+	var pe *packet.Error
+	switch {
+	case c.Client == nil && (err == nil || errors.Is(err, io.EOF)):
+		log.Debug("connection closed before CONNECT", "addr", addr)
+	case c.Client == nil:
+		log.Info("connection refused", "addr", addr, "reason", err.Error())
+	case errors.Is(err, errDisconnected):
+		log.Info("client disconnected", "client", c.Client.ID, "addr", addr)
+	case errors.As(err, &pe):
+		log.Warn("client broke a rule and was disconnected", "client", c.Client.ID, "addr", addr, "reason", pe.Error())
+	default:
+		log.Info("connection closed", "client", c.Client.ID, "addr", addr, "reason", fmt.Sprint(err))
+	}
+}
+
+// Expire watches the time: before CONNECT its deadline, later keep-alive.
+// [MQTT-3.1.2-22]
+func (c *Conn) Expire(now int64) (next int64) {
+	if !c.connected.Load() {
+		c.Conn.Close(errConnectTimeout)
+		return 0
+	}
+	due := c.lastSeen.Load() + c.keepAlive
+	if now < due {
+		return due
+	}
+	b := c.srv.cfg.Batch()
+	c.Kick(b, packet.KeepAliveTimeout, "", errKeepAlive)
+	c.srv.cfg.Release(b)
+	return 0
+}

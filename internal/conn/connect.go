@@ -1,0 +1,274 @@
+package conn
+
+import (
+	"crypto/rand"
+	"errors"
+	"strconv"
+
+	"github.com/nightjarmq/nightjar/internal/hub"
+	"github.com/nightjarmq/nightjar/internal/message"
+	"github.com/nightjarmq/nightjar/internal/session"
+	"github.com/nightjarmq/nightjar/internal/store"
+	"github.com/nightjarmq/nightjar/internal/transport"
+	"github.com/nightjarmq/nightjar/packet"
+)
+
+// beforeConnected handles CONNECT, and AUTH while an enhanced authentication is
+// under way. A packet that starts an authentication is fed again, until the
+// result is there.
+func (c *Conn) beforeConnected(b *transport.Batch, l *hub.Local, h packet.Header, body []byte) (wait bool, err error) {
+	if c.auth != nil && c.auth.running {
+		r := c.auth.take()
+		if r == nil {
+			return true, nil
+		}
+		return false, c.authenticated(b, l, r)
+	}
+	if h.Type == packet.TypeAuth {
+		err = c.continueAuth(h, body)
+	} else {
+		err = c.connect(b, l, h, body)
+	}
+	if err != nil {
+		return false, c.refuse(b, l, err)
+	}
+	return c.auth != nil && c.auth.running, nil
+}
+
+// connect handles CONNECT up to the question who the client is.
+func (c *Conn) connect(b *transport.Batch, l *hub.Local, h packet.Header, body []byte) error {
+	if c.auth != nil {
+		return errTwoConnects
+	}
+	p := new(packet.Connect)
+	err := p.Decode(h.Flags, body, 0)
+	c.Version = p.Version
+	if err != nil {
+		return err
+	}
+	if err := c.checkConnect(p); err != nil {
+		return err
+	}
+	if p.AuthMethod.Set {
+		return c.startAuth(p)
+	}
+	if c.srv.cfg.Auth != nil {
+		c.checkPassword(p)
+		return nil
+	}
+	if lim := c.limits(); lim != nil && !lim.Anonymous {
+		return &packet.Error{Code: packet.NotAuthorized, Clause: "MQTT-3.1.4-2", Msg: "the listener lets nobody in without a user, and there are no users"}
+	}
+	return c.open(b, l, p, "")
+}
+
+// authenticated continues when an authentication, or a step of it, is done.
+func (c *Conn) authenticated(b *transport.Batch, l *hub.Local, r *authResult) error {
+	a := c.auth
+	a.reply = r.reply
+	switch {
+	case r.err != nil:
+		return c.refuse(b, l, r.err)
+	case !r.done: // [MQTT-4.12.0-2]
+		c.sendAuth(b, packet.ContinueAuthentication)
+		return nil
+	}
+	p := a.connect
+	if err := c.open(b, l, p, r.user); err != nil {
+		return c.refuse(b, l, err)
+	}
+	if a.method == nil {
+		c.auth = nil
+	}
+	return nil
+}
+
+// refuse answers CONNECT with the error's code, where the version has a way to
+// say it, and returns the error. [MQTT-3.1.4-2] [MQTT-3.2.2-6]
+func (c *Conn) refuse(b *transport.Batch, l *hub.Local, err error) error {
+	l.Stats.Refused++
+	var pe *packet.Error
+	code := packet.UnspecifiedError
+	if errors.As(err, &pe) {
+		code = pe.Code
+	}
+	v := c.Version
+	if code == packet.UnsupportedProtocolVersion && v != packet.V5 {
+		v = packet.V311 // [3.1.1: MQTT-3.1.2-2] the code for those who speak another version
+	}
+	if _, ok := code.ReturnCode(); v < packet.V5 && !ok {
+		return err // [3.1.1: MQTT-3.1.4-1] closed without a CONNACK
+	}
+	l.Stats.PacketsOut++
+	c.Conn.SendControl(b, (&packet.Connack{Code: code}).Append(nil, v))
+	return err
+}
+
+func (c *Conn) limits() *Limits {
+	l, _ := c.Conn.Listener().Data().(*Limits)
+	return l
+}
+
+// checkConnect refuses what this broker does not do.
+func (c *Conn) checkConnect(p *packet.Connect) error {
+	cfg := &c.srv.cfg
+	if l := c.limits(); l != nil && int(p.Version) < len(l.Versions) && l.Versions[p.Version] {
+		return &packet.Error{Code: packet.UnsupportedProtocolVersion, Clause: "MQTT-3.1.2-2", Msg: "the listener does not accept this protocol version"}
+	}
+	if p.ClientID == "" && (!cfg.EmptyClientID || p.Version < packet.V5 && !p.CleanStart) { // [MQTT-3.1.3-8] [3.1.1: MQTT-3.1.3-8]
+		return &packet.Error{Code: packet.ClientIdentifierNotValid, Clause: "MQTT-3.1.3-8", Msg: "empty client identifier"}
+	}
+	if p.Will == nil {
+		return nil
+	}
+	if p.Will.QoS > cfg.MaxQoS { // [MQTT-3.2.2-12]
+		return &packet.Error{Code: packet.QoSNotSupported, Clause: "MQTT-3.2.2-12", Msg: "Will QoS above the Maximum QoS"}
+	}
+	if p.Will.Retain && cfg.RetainOff { // [MQTT-3.2.2-13]
+		return &packet.Error{Code: packet.RetainNotSupported, Clause: "MQTT-3.2.2-13", Msg: "retained will, and retained messages are switched off"}
+	}
+	return nil
+}
+
+// open makes or continues the session and answers CONNECT.
+func (c *Conn) open(b *transport.Batch, l *hub.Local, p *packet.Connect, user string) error {
+	cfg := &c.srv.cfg
+	ack := packet.Connack{}
+	o := hub.Opening{
+		ClientID: p.ClientID, User: user, CleanStart: p.CleanStart,
+		Expiry: sessionExpiry(p), Will: will(p.Will), Link: &c.Link,
+	}
+	if o.ClientID == "" { // [MQTT-3.1.3-6] [MQTT-3.1.3-7] [MQTT-3.2.2-16]
+		o.ClientID = cfg.ClientIDPrefix + rand.Text()
+		ack.AssignedClientID = packet.Some(o.ClientID)
+	}
+	if cfg.MaxExpiry != 0 && o.Expiry > cfg.MaxExpiry {
+		o.Expiry = cfg.MaxExpiry
+		ack.SessionExpiry = packet.Some(o.Expiry) // [MQTT-3.2.2-21] in spirit: the client learns what holds
+	}
+	c.expiry = o.Expiry
+	c.setKeepAlive(p, &ack)
+	o.Params = session.Params{
+		Version:        p.Version,
+		SendMaximum:    min(p.ReceiveMaximum.Or(65535), cfg.MaxInflight),
+		ReceiveMaximum: cfg.ReceiveMaximum,
+		MaximumPacket:  p.MaximumPacketSize.Or(0),
+		SendAliases:    p.TopicAliasMaximum.Or(0),
+		ReceiveAliases: cfg.TopicAliases,
+	}
+	c.MaxPacket = int(p.MaximumPacketSize.Or(0))
+	c.Aliases = p.TopicAliasMaximum.Or(0) > 0
+	c.announce(p, &ack, o.ClientID)
+	o.Answer = func(dst []byte, present bool) []byte {
+		ack.SessionPresent = present
+		return ack.Append(dst, p.Version)
+	}
+	if _, err := cfg.Hub.Open(b, &o); err != nil {
+		return err
+	}
+	l.Stats.Connects++
+	l.Stats.PacketsOut++
+	c.lastSeen.Store(b.Now)
+	c.connected.Store(true)
+	c.startKeepAlive(b.Now)
+	c.srv.log.Info("client connected", "client", o.ClientID, "addr", c.Conn.RemoteAddr(), "user", user,
+		"version", p.Version.String(), "clean", p.CleanStart, "keepalive", p.KeepAlive)
+	return nil
+}
+
+// sessionExpiry is how long the session survives the connection, in seconds.
+func sessionExpiry(p *packet.Connect) uint32 {
+	if p.Version >= packet.V5 {
+		return p.SessionExpiry.Or(0)
+	}
+	if p.CleanStart { // [3.1.1: MQTT-3.1.2-6]
+		return 0
+	}
+	return hub.NeverExpires
+}
+
+// setKeepAlive bounds the keep-alive time, which a 5.0 client is told.
+// [MQTT-3.1.2-21] [MQTT-3.2.2-21]
+func (c *Conn) setKeepAlive(p *packet.Connect, ack *packet.Connack) {
+	seconds := p.KeepAlive
+	if most := c.srv.cfg.MaxKeepAlive; most != 0 && p.Version >= packet.V5 && (seconds == 0 || seconds > most) {
+		seconds = most
+		ack.ServerKeepAlive = packet.Some(seconds)
+	}
+	c.keepAlive = int64(seconds) * 1500
+}
+
+func (c *Conn) startKeepAlive(now int64) {
+	timers := c.srv.cfg.Hub.Timers()
+	if c.keepAlive == 0 {
+		timers.Stop(&c.timer)
+		return
+	}
+	timers.Schedule(&c.timer, c, now+c.keepAlive)
+}
+
+// announce fills in what a 5.0 client is told about this broker.
+func (c *Conn) announce(p *packet.Connect, ack *packet.Connack, clientID string) {
+	if p.Version < packet.V5 {
+		return
+	}
+	cfg := &c.srv.cfg
+	if cfg.ReceiveMaximum != 65535 {
+		ack.ReceiveMaximum = packet.Some(cfg.ReceiveMaximum)
+	}
+	if cfg.MaxQoS < 2 {
+		ack.MaximumQoS = packet.Some(cfg.MaxQoS) // [MQTT-3.2.2-9]
+	}
+	if cfg.RetainOff {
+		ack.RetainAvailable = packet.Some[byte](0)
+	}
+	if cfg.MaxPacket < packet.MaxVarint {
+		ack.MaximumPacketSize = packet.Some(uint32(cfg.MaxPacket))
+	}
+	if cfg.TopicAliases > 0 {
+		ack.TopicAliasMaximum = packet.Some(cfg.TopicAliases)
+	}
+	if p.RequestResponseInfo.Or(0) == 1 && cfg.ResponseInfo != nil { // [MQTT-3.1.2-28]
+		ack.ResponseInfo = packet.Some(cfg.ResponseInfo(clientID))
+	}
+	if c.auth != nil && c.auth.method != nil { // [MQTT-4.12.0-5]
+		ack.AuthMethod = packet.Some(c.auth.method.Name())
+		ack.AuthData = c.auth.reply
+	}
+}
+
+// will turns the will of a CONNECT into what is published later.
+func will(w *packet.Will) *store.Will {
+	if w == nil {
+		return nil
+	}
+	m := &message.Message{Topic: w.Topic, Payload: w.Payload, QoS: w.QoS, Retain: w.Retain}
+	m.Props = willProps(w)
+	return &store.Will{Message: m, Expiry: w.MessageExpiry, Delay: w.DelayInterval.Or(0)}
+}
+
+// willProps encodes the properties that the will's subscribers receive.
+func willProps(w *packet.Will) []byte {
+	p := packet.Publish{Topic: []byte("w")}
+	p.PayloadFormat = w.PayloadFormat
+	p.CorrelationData = w.CorrelationData
+	if w.ContentType.Set {
+		p.ContentType = []byte(w.ContentType.Value)
+	}
+	if w.ResponseTopic.Set {
+		p.ResponseTopic = []byte(w.ResponseTopic.Value)
+	}
+	for _, u := range w.User {
+		p.User = append(p.User, packet.UserPair{Key: []byte(u.Key), Value: []byte(u.Value)})
+	}
+	raw := p.Append(nil, packet.V5)
+	var back packet.Publish
+	h, _, err := packet.ReadHeader(raw)
+	if err == nil {
+		err = back.Decode(h.Flags, raw[h.Size:], packet.V5)
+	}
+	if err != nil {
+		panic("conn: a will that was decoded cannot be encoded: " + err.Error() + " " + strconv.Quote(w.Topic))
+	}
+	return back.Forward
+}

@@ -1,0 +1,80 @@
+package hub
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/nightjarmq/nightjar/internal/session"
+	"github.com/nightjarmq/nightjar/internal/store"
+	"github.com/nightjarmq/nightjar/internal/timer"
+	"github.com/nightjarmq/nightjar/internal/transport"
+	"github.com/nightjarmq/nightjar/packet"
+)
+
+// Client is a session and, while there is one, its connection. It lives as long
+// as the session.
+type Client struct {
+	hub  *Hub
+	ID   string
+	User string // who it belongs to, for life; "" is the anonymous
+
+	// link is the connection; nil while there is none. Written under mu, read
+	// without it by the delivery of QoS 0.
+	link atomic.Pointer[Link]
+
+	mu      sync.Mutex       // guards all below
+	sess    *session.Session // nil while there is no connection
+	ended   bool             // the session is over; the client is in no registry
+	durable store.SessionID  // 0: the session ends with its connection
+	epoch   uint32           // counts connections
+	expiry  uint32           // seconds that the session survives its connection
+	will    *store.Will      // nil: none
+	willAt  int64            // unix ms at which the will is due; 0: not waiting
+	endAt   int64            // unix ms at which the absent session ends; 0: never
+	subs    subscriptions
+	held    *line // output that waits for the disk; nil while nothing does
+	replay  []replay
+	waiting int // messages queued while absent
+	bytes   int // their size
+	timer   timer.Entry
+}
+
+// Link is a client's connection as the hub sees it. Everything in it is fixed
+// while it lasts.
+type Link struct {
+	Conn      *transport.Conn
+	Version   packet.Version
+	MaxPacket int  // bytes the client accepts in one packet; 0: no limit
+	Aliases   bool // the client takes Topic Aliases
+	Client    *Client
+}
+
+// Connected reports whether the client has a connection now.
+func (c *Client) Connected() bool { return c.link.Load() != nil }
+
+// Link returns the connection, nil if there is none.
+func (c *Client) Link() *Link { return c.link.Load() }
+
+// Kick ends a connection; a 5.0 client is told the code first.
+// [MQTT-3.14.0-1] [MQTT-4.13.1-1]
+func (l *Link) Kick(b *transport.Batch, code packet.Code, reason string, cause error) {
+	if l.Version >= packet.V5 {
+		d := packet.Disconnect{Code: code}
+		if reason != "" {
+			d.ReasonString = packet.Some(reason)
+		}
+		l.Conn.SendControl(b, d.Append(nil, l.Version))
+	}
+	l.Conn.Close(cause)
+}
+
+// room returns how many bytes the connection can take before its messages
+// should rather wait in the queue.
+func (l *Link) room() int { return roomBytes - l.Conn.Buffered() }
+
+// roomBytes is how much of the output buffer messages of QoS 1 and 2 may fill.
+const roomBytes = 512 << 10
+
+// fits reports whether a packet of n bytes may be sent to the client.
+// [MQTT-3.1.2-24]
+func (l *Link) fits(n int) bool { return l.MaxPacket == 0 || n <= l.MaxPacket }

@@ -1,0 +1,203 @@
+package hub
+
+import (
+	"context"
+	"hash/maphash"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+
+	"github.com/nightjarmq/nightjar/internal/message"
+	"github.com/nightjarmq/nightjar/internal/router"
+	"github.com/nightjarmq/nightjar/internal/store"
+	"github.com/nightjarmq/nightjar/internal/timer"
+	"github.com/nightjarmq/nightjar/internal/transport"
+	"github.com/nightjarmq/nightjar/packet"
+	"github.com/nightjarmq/nightjar/topic"
+)
+
+// Config is what a hub needs. Store and Now are required.
+type Config struct {
+	Store store.Store
+	Now   func() int64 // unix milliseconds; never goes back
+	Log   *slog.Logger // nil: silence
+
+	// Access decides who may do what; nil allows everything but writing to
+	// the broker's own topics.
+	Access Access
+
+	// Batch and Release lend a batch to work that no connection started: wills,
+	// expiry, publishing from within the process.
+	Batch   func() *transport.Batch
+	Release func(*transport.Batch)
+
+	QueueMessages    int  // most messages that wait for one client; 0: no limit
+	QueueBytes       int  // most bytes that wait for one client; 0: no limit
+	QueueQoS0        bool // queue QoS 0 for absent sessions as well
+	MaxSubscriptions int  // of one client; 0: no limit
+	MaxRetained      int  // retained messages of clients; 0: no limit
+	RetainedOff      bool
+	MaxLevels        int // of a topic; 0: topic.DefaultMaxLevels
+}
+
+// Access decides who may do what. It is called on the hot path from many
+// goroutines and must not block.
+type Access interface {
+	// Publish: may the client publish to the topic, retained or not?
+	Publish(c *Client, topic []byte, qos byte, retain bool) bool
+	// Subscribe: may the client subscribe to the filter?
+	Subscribe(c *Client, f topic.Filter, qos byte) bool
+	// Receive: may the client be sent a message with the topic?
+	Receive(c *Client, topic []byte) bool
+}
+
+// Hub connects publishers and subscribers. Make it with New.
+type Hub struct {
+	cfg      Config
+	store    store.Store
+	log      *slog.Logger
+	routes   *router.Table[*Client]
+	retained *router.Retained[*message.Message]
+	timers   *timer.Wheel
+	risen    *sync.Cond // the store's durable ticket has risen
+	failed   error      // of the store, for good; guarded by risen.L
+	waiting  waiting
+	seed     maphash.Seed
+	shards   [shards]shard
+
+	localsMu sync.Mutex
+	locals   []*Local // all that were made; guarded by localsMu
+
+	maxConnected  atomic.Int64
+	connected     atomic.Int64
+	expired       atomic.Int64 // sessions that ended by their expiry
+	shared        atomic.Int64 // shared subscriptions
+	retainedBytes atomic.Int64
+}
+
+const shards = 64
+
+// shard is a part of the registry. Its lock may be held when a client's mutex
+// is taken, never the other way round.
+type shard struct {
+	mu      sync.Mutex
+	clients map[string]*Client // guarded by mu
+}
+
+// New returns a hub without clients; see [Hub.Load].
+func New(cfg Config) *Hub {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.MaxLevels == 0 {
+		cfg.MaxLevels = topic.DefaultMaxLevels
+	}
+	h := &Hub{
+		cfg: cfg, store: cfg.Store, log: cfg.Log,
+		routes:   router.New[*Client](),
+		retained: router.NewRetained[*message.Message](),
+		timers:   timer.New(cfg.Now),
+		seed:     maphash.MakeSeed(),
+		risen:    sync.NewCond(new(sync.Mutex)),
+	}
+	for i := range h.shards {
+		h.shards[i].clients = make(map[string]*Client)
+	}
+	cfg.Store.OnDurable(h.onDurable)
+	return h
+}
+
+// Run serves timers until ctx ends.
+func (h *Hub) Run(ctx context.Context) { h.timers.Run(ctx) }
+
+// Timers is the wheel that the layers above may use too.
+func (h *Hub) Timers() *timer.Wheel { return h.timers }
+
+// Now is the hub's clock in unix milliseconds.
+func (h *Hub) Now() int64 { return h.cfg.Now() }
+
+// Load takes sessions and retained messages over from the store. It is called
+// once, before anything else.
+func (h *Hub) Load() error {
+	now := h.cfg.Now()
+	err := h.store.Retained(func(m *message.Message) bool {
+		h.retained.Set(m.Topic, m)
+		return true
+	})
+	if err != nil {
+		return err
+	}
+	return h.store.Sessions(func(s *store.SessionInfo) bool {
+		h.restore(s, now)
+		return true
+	})
+}
+
+func (h *Hub) shard(id string) *shard {
+	return &h.shards[maphash.String(h.seed, id)%shards]
+}
+
+// Find returns the client with the identifier, nil if there is none.
+func (h *Hub) Find(id string) *Client {
+	s := h.shard(id)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.clients[id]
+}
+
+// Clients calls yield for a snapshot of all clients, until it returns false.
+func (h *Hub) Clients(yield func(*Client) bool) {
+	for i := range h.shards {
+		s := &h.shards[i]
+		s.mu.Lock()
+		list := make([]*Client, 0, len(s.clients))
+		for _, c := range s.clients {
+			list = append(list, c)
+		}
+		s.mu.Unlock()
+		for _, c := range list {
+			if !yield(c) {
+				return
+			}
+		}
+	}
+}
+
+// Local is what one event loop or goroutine keeps for itself: the route cache,
+// counters, and memory that is used again. Its transport.Batch carries it.
+type Local struct {
+	In    packet.Publish      // what the layer that reads packets decodes into
+	Pub   message.Publication // the message under way
+	Stats Stats               // published by Sync
+
+	cache     *router.Cache[*Client]
+	fx        sessionEffects
+	published store.Published
+	to        []store.Recipient
+	pending   []pending
+	changes   changes
+	scratch   []byte
+	total     Counters
+}
+
+// NewLocal makes the Local of a new batch.
+func (h *Hub) NewLocal() any {
+	l := &Local{cache: router.NewCache(h.routes, 0)}
+	h.localsMu.Lock()
+	h.locals = append(h.locals, l)
+	h.localsMu.Unlock()
+	return l
+}
+
+// LocalOf returns what b carries for the hub.
+func LocalOf(b *transport.Batch) *Local { return b.Local.(*Local) }
+
+func local(b *transport.Batch) *Local { return LocalOf(b) }
+
+// with lends a batch to f.
+func (h *Hub) with(f func(b *transport.Batch)) {
+	b := h.cfg.Batch()
+	f(b)
+	local(b).Sync()
+	h.cfg.Release(b)
+}

@@ -1,0 +1,227 @@
+package hub
+
+import (
+	"github.com/nightjarmq/nightjar/internal/router"
+	"github.com/nightjarmq/nightjar/internal/session"
+	"github.com/nightjarmq/nightjar/internal/store"
+	"github.com/nightjarmq/nightjar/internal/transport"
+	"github.com/nightjarmq/nightjar/packet"
+	"github.com/nightjarmq/nightjar/topic"
+)
+
+// departure gathers what the end of connections and sessions leaves to do once
+// no lock is held.
+type departure struct {
+	recs   []store.Record
+	wills  []departed
+	shared []session.Entry // of shared subscriptions, for other members
+}
+
+type departed struct {
+	client *Client
+	will   *store.Will
+}
+
+// Goodbye is how a connection ended.
+type Goodbye struct {
+	Normal bool               // DISCONNECT with code 0: the will is discarded [MQTT-3.14.4-3]
+	Expiry packet.Opt[uint32] // a new Session Expiry Interval in the DISCONNECT
+}
+
+// Leave is called when a connection has ended. If its session has another
+// connection by now, or has ended, nothing happens.
+func (h *Hub) Leave(b *transport.Batch, l *Link, g Goodbye) {
+	c := l.Client
+	var leave departure
+	s := h.shard(c.ID)
+	s.mu.Lock()
+	c.mu.Lock()
+	if c.link.Load() != l {
+		c.mu.Unlock()
+		s.mu.Unlock()
+		return
+	}
+	h.detachFor(c, g, b.Now, &leave)
+	if c.ended {
+		delete(s.clients, c.ID)
+	}
+	c.mu.Unlock()
+	s.mu.Unlock()
+	h.depart(b, &leave)
+}
+
+// detachFor ends the connection and decides about will and session. Both locks
+// are held.
+func (h *Hub) detachFor(c *Client, g Goodbye, now int64, leave *departure) {
+	if g.Normal {
+		c.will = nil
+	}
+	if g.Expiry.Set {
+		c.expiry = g.Expiry.Value
+	}
+	if c.durable == 0 || c.expiry == 0 { // [MQTT-4.1.0-2]
+		if c.will != nil { // [MQTT-3.1.2-8]
+			leave.wills = append(leave.wills, departed{c, c.will})
+			c.will = nil
+		}
+		h.end(c, leave)
+		return
+	}
+	h.detach(c)
+	if c.will != nil && c.will.Delay == 0 {
+		leave.wills = append(leave.wills, departed{c, c.will})
+		c.will = nil
+	}
+	leave.recs = append(leave.recs, &store.SessionClosed{
+		Session: c.durable, Expiry: c.expiry, KeepWill: c.will != nil, Time: now,
+	})
+	c.await(now)
+}
+
+// await schedules the end of an absent session and its will. c.mu is held, or c
+// is not known to others yet.
+func (c *Client) await(closed int64) {
+	c.endAt, c.willAt = 0, 0
+	if c.expiry != NeverExpires {
+		c.endAt = closed + int64(c.expiry)*1000
+	}
+	if c.will != nil { // [MQTT-3.1.3-9]
+		c.willAt = closed + int64(c.will.Delay)*1000
+		if c.endAt != 0 {
+			c.willAt = min(c.willAt, c.endAt)
+		}
+	}
+	if at := c.nextDeadline(); at != 0 {
+		c.hub.timers.Schedule(&c.timer, c, at)
+	}
+}
+
+func (c *Client) nextDeadline() int64 {
+	if c.willAt != 0 {
+		return c.willAt
+	}
+	return c.endAt
+}
+
+// Expire publishes a will that is due and ends a session whose time is over.
+func (c *Client) Expire(now int64) (next int64) {
+	h := c.hub
+	var leave departure
+	s := h.shard(c.ID)
+	s.mu.Lock()
+	c.mu.Lock()
+	if c.ended || c.link.Load() != nil {
+		c.mu.Unlock()
+		s.mu.Unlock()
+		return 0
+	}
+	if c.willAt != 0 && now >= c.willAt {
+		leave.wills = append(leave.wills, departed{c, c.will})
+		leave.recs = append(leave.recs, &store.WillTaken{Session: c.durable})
+		c.will, c.willAt = nil, 0
+	}
+	if c.endAt != 0 && now >= c.endAt {
+		h.end(c, &leave)
+		h.expired.Add(1)
+		delete(s.clients, c.ID)
+	} else {
+		next = c.nextDeadline()
+	}
+	c.mu.Unlock()
+	s.mu.Unlock()
+	h.with(func(b *transport.Batch) { h.depart(b, &leave) })
+	return next
+}
+
+// end ends the session. Both locks are held; the caller takes the client out of
+// the registry.
+func (h *Hub) end(c *Client, leave *departure) {
+	c.ended = true
+	filters := c.subs.filters()
+	h.routes.UnsubscribeAll(c, filters)
+	for _, f := range filters {
+		if f.Share != "" {
+			h.shared.Add(-1)
+		}
+	}
+	c.subs = subscriptions{}
+	if c.sess != nil {
+		c.sess.Unfinished(func(e *session.Entry) bool {
+			if e.Share != "" && e.Message != nil && (e.QoS == 1 || e.PacketID == 0) { // [MQTT-4.8.2-5]
+				leave.shared = append(leave.shared, *e)
+			}
+			return true
+		})
+		h.detach(c)
+	}
+	if c.durable != 0 {
+		leave.recs = append(leave.recs, &store.SessionRemoved{Session: c.durable})
+	}
+	h.timers.Stop(&c.timer)
+}
+
+// depart does what is left when no lock is held.
+func (h *Hub) depart(b *transport.Batch, leave *departure) {
+	for i := range leave.wills {
+		h.publishWill(b, leave.wills[i].client, leave.wills[i].will)
+	}
+	for i := range leave.shared {
+		h.passOn(b, &leave.shared[i])
+	}
+	if len(leave.recs) == 0 {
+		return
+	}
+	if _, err := h.store.Submit(leave.recs...); err != nil {
+		h.log.Error("store the end of a session", "err", err)
+	}
+}
+
+func (h *Hub) publishWill(b *transport.Batch, c *Client, w *store.Will) {
+	pub := &local(b).Pub
+	pub.SetKept(w.Message, b.Now)
+	if w.Expiry.Set {
+		m := *w.Message
+		m.Expires = b.Now + int64(w.Expiry.Value)*1000
+		pub.SetKept(&m, b.Now)
+	}
+	code, _, err := h.Publish(b, c, pub, 0)
+	if err != nil {
+		h.log.Error("publish a will", "client", c.ID, "topic", w.Message.Topic, "err", err)
+	} else if code >= packet.UnspecifiedError {
+		h.log.Warn("a will was refused", "client", c.ID, "topic", w.Message.Topic, "reason", code.String())
+	}
+}
+
+// passOn gives a message of a shared subscription, that its member has not
+// acknowledged, to another one. [MQTT-4.8.2-5]
+func (h *Hub) passOn(b *transport.Batch, e *session.Entry) {
+	l := local(b)
+	pub := &l.Pub
+	pub.SetKept(e.Message, b.Now)
+	l.to, l.pending = l.to[:0], l.pending[:0]
+	for _, g := range l.cache.Match(pub.Topic).Groups {
+		if g.Share != e.Share {
+			continue
+		}
+		h.deliverShared(b, l, g, pub)
+		if _, err := h.submit(b, l, nil, pub, 0); err != nil {
+			h.log.Error("pass on a shared message", "err", err)
+		}
+		return
+	}
+}
+
+func (c *Client) restoreSubscription(s store.Subscription) {
+	f, err := topic.ParseFilterDepth(s.Filter, c.hub.cfg.MaxLevels)
+	if err != nil {
+		c.hub.log.Error("a stored subscription is not valid any more", "client", c.ID, "filter", s.Filter, "err", err)
+		return
+	}
+	c.subscribe(subscription{
+		filter: f,
+		options: router.Options{
+			QoS: s.Options.QoS, NoLocal: s.Options.NoLocal, RetainAsPublished: s.Options.RetainAsPublished, ID: s.ID,
+		},
+		retain: s.Options.RetainHandling,
+	})
+}

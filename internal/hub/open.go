@@ -1,0 +1,184 @@
+package hub
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/nightjarmq/nightjar/internal/session"
+	"github.com/nightjarmq/nightjar/internal/store"
+	"github.com/nightjarmq/nightjar/internal/transport"
+	"github.com/nightjarmq/nightjar/packet"
+)
+
+// NeverExpires is a Session Expiry Interval without end. [MQTT-3.1.2-23]
+const NeverExpires = 0xFFFFFFFF
+
+// Opening is a connection that asks for a session.
+type Opening struct {
+	ClientID   string // not empty
+	User       string
+	CleanStart bool
+	Expiry     uint32 // seconds the session survives the connection
+	Will       *store.Will
+	Params     session.Params
+	Link       *Link // Open sets its Client
+
+	// Answer makes the CONNACK.
+	Answer func(dst []byte, present bool) []byte
+}
+
+// ErrTakenOver closes a connection whose client identifier connected again.
+var ErrTakenOver = errors.New("another connection came with the same client identifier")
+
+// Open connects o.Link to a session: an existing one, or a new one that
+// replaces what was there. A connection with the same client identifier is
+// closed. [MQTT-3.1.4-3] The CONNACK leaves as soon as the session is durable,
+// then what was not acknowledged in an earlier connection.
+func (h *Hub) Open(b *transport.Batch, o *Opening) (*Client, error) {
+	var leave departure
+	s := h.shard(o.ClientID)
+	s.mu.Lock()
+	old := s.clients[o.ClientID]
+	if old != nil {
+		old.mu.Lock()
+		if old.User != o.User { // a session belongs to who made it [MQTT-5.4.2-1]
+			old.mu.Unlock()
+			s.mu.Unlock()
+			return nil, &packet.Error{Code: packet.NotAuthorized, Clause: "MQTT-3.1.4-2", Msg: "the client identifier belongs to another user"}
+		}
+		h.takeOver(b, old, o, &leave)
+	}
+	c := old
+	if old == nil || old.ended {
+		c = h.newClient(o)
+		c.mu.Lock()
+		s.clients[o.ClientID] = c
+		if old != nil {
+			old.mu.Unlock()
+		}
+	}
+	s.mu.Unlock()
+	err := h.attach(b, c, o, &leave)
+	c.mu.Unlock()
+	h.depart(b, &leave)
+	return c, err
+}
+
+// takeOver closes the old connection, and ends the old session if it does not
+// go on. [MQTT-3.1.2-4] [MQTT-3.1.2-5] Both locks are held.
+func (h *Hub) takeOver(b *transport.Batch, old *Client, o *Opening, leave *departure) {
+	goesOn := !o.CleanStart && old.durable != 0 && !old.ended
+	if l := old.link.Load(); l != nil {
+		h.log.Warn("two connections use one client identifier; the older one is closed. If this repeats, two devices are configured with the same identifier",
+			"client", old.ID, "old", l.Conn.RemoteAddr(), "new", o.Link.Conn.RemoteAddr())
+		l.Kick(b, packet.SessionTakenOver, "", ErrTakenOver)
+		h.detach(old)
+		if old.will != nil && (!goesOn || old.will.Delay == 0) { // [MQTT-3.1.3-9]
+			leave.wills = append(leave.wills, departed{old, old.will})
+		}
+		old.will = nil
+	}
+	old.willAt, old.endAt = 0, 0
+	h.timers.Stop(&old.timer)
+	if goesOn {
+		return
+	}
+	if old.will != nil {
+		leave.wills = append(leave.wills, departed{old, old.will})
+		old.will = nil
+	}
+	h.end(old, leave)
+}
+
+func (h *Hub) newClient(o *Opening) *Client {
+	c := &Client{hub: h, ID: o.ClientID, User: o.User}
+	if o.Expiry > 0 {
+		c.durable = h.store.NewSession()
+	}
+	return c
+}
+
+// attach gives the client its connection. c.mu is held.
+func (h *Hub) attach(b *transport.Batch, c *Client, o *Opening, leave *departure) error {
+	present := c.epoch > 0
+	c.epoch++
+	c.expiry, c.will = o.Expiry, o.Will
+	p := o.Params
+	p.Durable = c.durable != 0
+	p.QueueMessages, p.QueueBytes = h.cfg.QueueMessages, h.cfg.QueueBytes
+	c.sess = session.New(p)
+	o.Link.Client = c
+	c.link.Store(o.Link)
+	h.countConnected(1)
+	if len(leave.recs) == 0 && c.durable == 0 {
+		c.emit(b, 0, o.Answer(nil, false), 0)
+		return nil
+	}
+	if c.durable != 0 {
+		leave.recs = append(leave.recs, &store.SessionOpened{
+			Session: c.durable, Epoch: c.epoch, ClientID: c.ID, User: c.User, Expiry: c.expiry, Will: c.will, Time: b.Now,
+		})
+	}
+	t, err := h.store.Submit(leave.recs...)
+	if err != nil {
+		return fmt.Errorf("open session %q: %w", c.ID, err)
+	}
+	c.emit(b, t, o.Answer(nil, present), 0) // [MQTT-3.2.2-2] [MQTT-3.2.2-3]
+	if !present {
+		return nil
+	}
+	return c.resume(b, t)
+}
+
+// resume continues the session where its last connection ended. c.mu is held.
+func (c *Client) resume(b *transport.Batch, t store.Ticket) error {
+	r, err := c.hub.store.Resume(c.durable)
+	if err != nil {
+		return fmt.Errorf("resume session %q: %w", c.ID, err)
+	}
+	l := local(b)
+	l.fx.Reset()
+	inflight := make([]session.Entry, len(r.Inflight))
+	released := make([]bool, len(r.Inflight))
+	for i := range r.Inflight {
+		inflight[i], released[i] = entry(&r.Inflight[i]), r.Inflight[i].Released
+	}
+	c.sess.Resume(r.Incoming, inflight, released, r.Queued, int(r.Bytes), b.Now, &l.fx)
+	c.continueWith(b, l, &l.fx)
+	return nil
+}
+
+func (h *Hub) countConnected(n int64) {
+	now := h.connected.Add(n)
+	for {
+		most := h.maxConnected.Load()
+		if now <= most || h.maxConnected.CompareAndSwap(most, now) {
+			return
+		}
+	}
+}
+
+// detach takes the connection away; what was not stored is gone. c.mu is held.
+func (h *Hub) detach(c *Client) {
+	c.waiting, c.bytes = c.sess.Waiting()
+	c.link.Store(nil)
+	c.sess, c.held, c.replay = nil, nil, nil
+	h.countConnected(-1)
+}
+
+// restore makes the client of a session that was found in the store.
+func (h *Hub) restore(s *store.SessionInfo, now int64) {
+	c := &Client{
+		hub: h, ID: s.ClientID, User: s.User, durable: s.Session, epoch: s.Epoch,
+		expiry: s.Expiry, will: s.Will, waiting: s.Queued, bytes: int(s.QueuedBytes),
+	}
+	for _, sub := range s.Subscriptions {
+		c.restoreSubscription(sub)
+	}
+	closed := s.Closed
+	if closed == 0 { // it was connected when the broker ended
+		closed = now
+	}
+	c.await(closed)
+	h.shard(c.ID).clients[c.ID] = c
+}

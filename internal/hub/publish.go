@@ -1,0 +1,318 @@
+package hub
+
+import (
+	"fmt"
+
+	"github.com/nightjarmq/nightjar/internal/message"
+	"github.com/nightjarmq/nightjar/internal/router"
+	"github.com/nightjarmq/nightjar/internal/session"
+	"github.com/nightjarmq/nightjar/internal/store"
+	"github.com/nightjarmq/nightjar/internal/transport"
+	"github.com/nightjarmq/nightjar/packet"
+)
+
+type sessionEffects = session.Effects
+
+// pending is a message in a durable session's window that leaves when the
+// record that holds it has been submitted.
+type pending struct {
+	client *Client
+	epoch  uint32
+	id     uint16 // 0: it went to the store only
+	at     int    // index in Local.to
+}
+
+// Publish routes a message: it updates the retained message, finds who
+// receives it, stores it for durable sessions and sends it to everybody else.
+// from is the publisher, nil for the broker itself. incoming is the QoS 2
+// identifier to open with it, or 0.
+//
+// The code is what an acknowledgement says; it may be sent when the ticket is
+// durable. With an error nothing durable has been done.
+func (h *Hub) Publish(b *transport.Batch, from *Client, pub *message.Publication, incoming uint16) (packet.Code, store.Ticket, error) {
+	l := local(b)
+	if from != nil && !h.mayPublish(from, pub) {
+		l.Stats.Denied++
+		return packet.NotAuthorized, 0, nil
+	}
+	if pub.Retain {
+		if code := h.retainable(pub); code != packet.Success {
+			return code, 0, nil
+		}
+	}
+	l.to, l.pending = l.to[:0], l.pending[:0]
+	route := l.cache.Match(pub.Topic)
+	n := 0
+	for i := range route.Subs {
+		if d := &route.Subs[i]; d.Reaches(from) { // [MQTT-3.8.3-3]
+			n += h.deliver(b, l, d, pub, "")
+		}
+	}
+	for _, g := range route.Groups {
+		n += h.deliverShared(b, l, g, pub)
+	}
+	if pub.Retain {
+		h.retain(pub)
+	}
+	t, err := h.submit(b, l, from, pub, incoming)
+	if err != nil {
+		return packet.UnspecifiedError, 0, err
+	}
+	if n == 0 && len(route.Subs)+len(route.Groups) == 0 {
+		return packet.NoMatchingSubscribers, t, nil
+	}
+	return packet.Success, t, nil
+}
+
+// submit stores what concerns durable state in one piece, and then lets the
+// copies for connected durable sessions leave behind it.
+func (h *Hub) submit(b *transport.Batch, l *Local, from *Client, pub *message.Publication, incoming uint16) (store.Ticket, error) {
+	keep := pub.Retain && from != nil
+	open := from != nil && from.durable != 0 && incoming != 0
+	if len(l.to) == 0 && !keep && !open {
+		return 0, nil
+	}
+	r := &l.published
+	*r = store.Published{Message: pub.Keep(), Retain: keep, To: l.to}
+	if open {
+		r.From, r.FromID = from.durable, incoming
+	}
+	t, err := h.store.Submit(r)
+	seq := r.Seq
+	r.Message = nil
+	for i := range l.pending {
+		p := &l.pending[i]
+		if err != nil {
+			p.client.withdraw(p, pub.Size())
+			continue
+		}
+		p.client.transmit(b, l, p, pub, t, uint64(seq))
+	}
+	if err != nil {
+		l.Stats.Dropped[StoreFailed]++
+		return 0, fmt.Errorf("store message for %q: %w", pub.Topic, err)
+	}
+	return t, nil
+}
+
+// deliver gives one copy to one client and returns 1 if it took it.
+func (h *Hub) deliver(b *transport.Batch, l *Local, d *router.Delivery[*Client], pub *message.Publication, share string) int {
+	if h.cfg.Access != nil && !h.cfg.Access.Receive(d.To, pub.Topic) {
+		l.Stats.Dropped[NotAllowed]++
+		return 0
+	}
+	retain := pub.Retain && d.RetainAsPublished // [MQTT-3.3.1-12] [MQTT-3.3.1-13]
+	qos := min(pub.QoS, d.QoS)                  // [MQTT-3.8.4-8]
+	if qos == 0 {
+		return h.deliver0(b, l, d, pub, retain)
+	}
+	return d.To.deliver(b, l, &session.Entry{QoS: qos, Retain: retain, IDs: d.IDs, Share: share}, pub)
+}
+
+// deliver0 sends a message of QoS 0 to a client that is connected. It takes no
+// lock but the connection's, unless the client takes Topic Aliases.
+func (h *Hub) deliver0(b *transport.Batch, l *Local, d *router.Delivery[*Client], pub *message.Publication, retain bool) int {
+	ln := d.To.link.Load()
+	if ln == nil {
+		return 0
+	}
+	var frame []byte
+	switch {
+	case ln.Aliases:
+		return d.To.deliver0Alias(b, l, ln, d, pub, retain)
+	case len(d.IDs) > 0 && ln.Version >= packet.V5:
+		l.scratch = pub.Append(l.scratch[:0], &message.Copy{Version: ln.Version, Retain: retain, IDs: d.IDs})
+		frame = l.scratch
+	default:
+		frame = pub.Frame(ln.Version, 0, retain)
+	}
+	return l.send0(b, ln, frame, len(pub.Payload))
+}
+
+func (l *Local) send0(b *transport.Batch, ln *Link, frame []byte, payload int) int {
+	if !ln.fits(len(frame)) { // [MQTT-3.1.2-25]
+		l.Stats.Dropped[TooLarge]++
+		return 0
+	}
+	if !ln.Conn.Send(b, frame) {
+		l.Stats.Dropped[SlowReceiver]++
+		return 0
+	}
+	l.sent(len(frame), payload)
+	return 1
+}
+
+func (l *Local) sent(frame, payload int) {
+	l.Stats.PublishOut++
+	l.Stats.PublishOutB += int64(payload)
+	l.Stats.PacketsOut++
+	l.Stats.BytesOut += int64(frame)
+}
+
+// deliver0Alias is deliver0 for a client that takes Topic Aliases: what an alias
+// means depends on the order of the packets, so the client's lock is held.
+func (c *Client) deliver0Alias(b *transport.Batch, l *Local, ln *Link, d *router.Delivery[*Client], pub *message.Publication, retain bool) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.sess == nil || c.link.Load() != ln {
+		return 0
+	}
+	k := message.Copy{Version: ln.Version, Retain: retain, IDs: d.IDs}
+	if ln.Conn.Buffered() == 0 || ln.room() > pub.Size() { // an alias must not be lost with a dropped packet
+		k.Alias, k.NoTopic = c.sess.Alias(string(pub.Topic))
+	}
+	l.scratch = pub.Append(l.scratch[:0], &k)
+	return l.send0(b, ln, l.scratch, len(pub.Payload))
+}
+
+// deliver gives a message of QoS 1 or 2 to the client: to its connection if its
+// window is open and nothing waits before it, else to its queue.
+func (c *Client) deliver(b *transport.Batch, l *Local, e *session.Entry, pub *message.Publication) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ended {
+		return 0
+	}
+	ln := c.link.Load()
+	if ln == nil || c.sess == nil {
+		return c.enqueueAbsent(l, e, pub)
+	}
+	size := pub.Size()
+	if ln.MaxPacket != 0 && size > ln.MaxPacket && c.tooLarge(l, ln, e, pub) {
+		return 0
+	}
+	e.Message = pub.Keep()
+	id, v := c.sess.Offer(e, ln.room() > 0)
+	switch v {
+	case session.QueueFull:
+		l.Stats.Dropped[QueueFull]++
+		return 0
+	case session.Store:
+		l.to = append(l.to, c.recipient(e, 0))
+		l.pending = append(l.pending, pending{client: c, epoch: c.epoch, at: len(l.to) - 1})
+	case session.Transmit:
+		if c.durable != 0 {
+			l.to = append(l.to, c.recipient(e, id))
+			l.pending = append(l.pending, pending{c, c.epoch, id, len(l.to) - 1})
+			return 1
+		}
+		c.emit(b, 0, c.frame(l, ln, e, pub, id), 0)
+	case session.Queued:
+		c.wantDrain(ln)
+	}
+	return 1
+}
+
+// wantDrain makes sure that a queue which waits for room in the connection is
+// looked at when there is.
+func (c *Client) wantDrain(ln *Link) {
+	if ln.room() <= 0 {
+		ln.Conn.WantDrain()
+	}
+}
+
+// tooLarge reports whether the packet exceeds what the client accepts.
+func (c *Client) tooLarge(l *Local, ln *Link, e *session.Entry, pub *message.Publication) bool {
+	l.scratch = pub.Append(l.scratch[:0], &message.Copy{Version: ln.Version, QoS: e.QoS, Retain: e.Retain, IDs: e.IDs})
+	if ln.fits(len(l.scratch)) {
+		return false
+	}
+	l.Stats.Dropped[TooLarge]++
+	return true
+}
+
+// enqueueAbsent adds the message to what waits in the store. c.mu is held.
+func (c *Client) enqueueAbsent(l *Local, e *session.Entry, pub *message.Publication) int {
+	if c.durable == 0 {
+		return 0
+	}
+	cfg, size := &c.hub.cfg, pub.Size()
+	if cfg.QueueMessages > 0 && c.waiting >= cfg.QueueMessages || cfg.QueueBytes > 0 && c.bytes+size > cfg.QueueBytes {
+		l.Stats.Dropped[QueueFull]++
+		return 0
+	}
+	c.waiting++
+	c.bytes += size
+	l.to = append(l.to, c.recipient(e, 0))
+	return 1
+}
+
+func (c *Client) recipient(e *session.Entry, id uint16) store.Recipient {
+	return store.Recipient{Session: c.durable, Epoch: c.epoch, PacketID: id, QoS: e.QoS, Retain: e.Retain, IDs: e.IDs}
+}
+
+// frame encodes the message for the client, shared with other receivers if
+// nothing in it is the client's own but the packet identifier.
+func (c *Client) frame(l *Local, ln *Link, e *session.Entry, pub *message.Publication, id uint16) []byte {
+	var f []byte
+	if ln.Version >= packet.V5 && (len(e.IDs) > 0 || ln.Aliases) {
+		k := message.Copy{Version: ln.Version, QoS: e.QoS, Retain: e.Retain, PacketID: id, IDs: e.IDs}
+		k.Alias, k.NoTopic = c.sess.Alias(string(pub.Topic))
+		l.scratch = pub.Append(l.scratch[:0], &k)
+		f = l.scratch
+	} else {
+		f = pub.FrameID(ln.Version, e.QoS, e.Retain, id)
+	}
+	l.sent(len(f), len(pub.Payload))
+	return f
+}
+
+// transmit sends a message that is in the window of a durable session, once it
+// is durable; or sees whether one that went to the store can be sent already.
+func (c *Client) transmit(b *transport.Batch, l *Local, p *pending, pub *message.Publication, t store.Ticket, seq uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	ln := c.link.Load()
+	if ln == nil || c.sess == nil {
+		return // it waits in the store
+	}
+	if c.epoch != p.epoch || p.id == 0 {
+		if c.epoch != p.epoch {
+			c.sess.Missed(pub.Size())
+		}
+		c.pump(b, l)
+		return
+	}
+	c.sess.Stored(p.id, seq)
+	to := &l.to[p.at]
+	e := session.Entry{QoS: to.QoS, Retain: to.Retain, IDs: to.IDs}
+	c.emit(b, t, c.frame(l, ln, &e, pub, p.id), 0)
+}
+
+// withdraw undoes an offer whose submission failed.
+func (c *Client) withdraw(p *pending, size int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.sess != nil && c.epoch == p.epoch {
+		c.sess.Withdraw(p.id, size)
+	}
+}
+
+// deliverShared gives the message to one member of the group: the next one that
+// is connected and has room, else the next that can queue it. [MQTT-4.8.2-4]
+func (h *Hub) deliverShared(b *transport.Batch, l *Local, g *router.Group[*Client], pub *message.Publication) int {
+	n := len(g.Members)
+	start := int(g.Next() % uint64(n))
+	share := ""
+	if pub.QoS > 0 {
+		share = g.Share
+	}
+	for _, pass := range [...]func(*Client) bool{(*Client).ready, (*Client).Connected, (*Client).absent} {
+		for i := range n {
+			d := &g.Members[(start+i)%n]
+			if pass(d.To) && h.deliver(b, l, d, pub, share) > 0 {
+				return 1
+			}
+		}
+	}
+	l.Stats.Dropped[NoMember]++
+	return 0
+}
+
+// ready reports whether the client can be sent a message at once.
+func (c *Client) ready() bool {
+	l := c.link.Load()
+	return l != nil && l.room() > 0
+}
+
+func (c *Client) absent() bool { return !c.Connected() }

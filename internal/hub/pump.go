@@ -1,0 +1,224 @@
+package hub
+
+import (
+	"github.com/nightjarmq/nightjar/internal/message"
+	"github.com/nightjarmq/nightjar/internal/session"
+	"github.com/nightjarmq/nightjar/internal/store"
+	"github.com/nightjarmq/nightjar/internal/transport"
+	"github.com/nightjarmq/nightjar/packet"
+)
+
+// Acked handles the client's PUBACK, PUBREC, PUBREL and PUBCOMP.
+func (c *Client) Acked(b *transport.Batch, t packet.Type, id uint16, code packet.Code) {
+	l := local(b)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.sess == nil {
+		return
+	}
+	fx := &l.fx
+	fx.Reset()
+	switch t {
+	case packet.TypePuback:
+		c.sess.Puback(id, fx)
+	case packet.TypePubrec:
+		c.sess.Pubrec(id, code, fx)
+	case packet.TypePubrel:
+		c.sess.Pubrel(id, fx)
+	case packet.TypePubcomp:
+		c.sess.Pubcomp(id, fx)
+	}
+	if len(fx.Out) > 0 {
+		l.Stats.PacketsOut++
+	}
+	c.continueWith(b, l, fx)
+}
+
+// Drained continues what waited for room in the connection.
+func (c *Client) Drained(b *transport.Batch) {
+	l := local(b)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.sess != nil {
+		c.pump(b, l)
+	}
+}
+
+func (c *Client) pump(b *transport.Batch, l *Local) {
+	l.fx.Reset()
+	c.continueWith(b, l, &l.fx)
+}
+
+// continueWith sends what waits for the client as far as its window and its
+// connection allow, behind what fx holds already. c.mu is held.
+func (c *Client) continueWith(b *transport.Batch, l *Local, fx *session.Effects) {
+	ln := c.link.Load()
+	for ln != nil {
+		if waiting, _ := c.sess.Waiting(); waiting > 0 {
+			c.sess.Pump(ln.room()-len(fx.Out), b.Now, fx)
+			if fx.Refill > 0 && c.refill(fx) {
+				continue
+			}
+		}
+		break
+	}
+	l.Stats.Dropped[Expired] += int64(fx.Expired)
+	l.Stats.Dropped[TooLarge] += int64(fx.TooBig)
+	l.Stats.BytesOut += int64(len(fx.Out))
+	t, err := c.commit(l, fx)
+	if err != nil {
+		c.hub.log.Error("store a client's progress", "client", c.ID, "err", err)
+		if ln != nil {
+			ln.Conn.Close(err)
+		}
+		return
+	}
+	c.emit(b, t, fx.Out, 0)
+	if ln == nil {
+		return
+	}
+	if len(c.replay) > 0 {
+		c.replayRetained(b, l, ln)
+	}
+	if waiting, _ := c.sess.Waiting(); waiting > 0 || len(c.replay) > 0 {
+		c.wantDrain(ln)
+	}
+}
+
+// refill loads messages from the store and reports whether there were any.
+func (c *Client) refill(fx *session.Effects) bool {
+	n := fx.Refill
+	fx.Refill = 0
+	list, err := c.hub.store.Queue(nil, c.durable, store.Seq(c.sess.Cursor()), n)
+	if err != nil {
+		c.hub.log.Error("read a client's queue", "client", c.ID, "err", err)
+		return false
+	}
+	entries := make([]session.Entry, len(list))
+	for i := range list {
+		entries[i] = entry(&list[i])
+	}
+	c.sess.Loaded(entries, len(list) == n)
+	return len(list) > 0
+}
+
+func entry(e *store.Entry) session.Entry {
+	return session.Entry{
+		Message: e.Message, IDs: e.IDs, Seq: uint64(e.Seq),
+		PacketID: e.PacketID, QoS: e.QoS, Retain: e.Retain,
+	}
+}
+
+// commit submits the changes of fx and returns the ticket that its output hangs
+// on.
+func (c *Client) commit(l *Local, fx *session.Effects) (store.Ticket, error) {
+	if len(fx.Changes) == 0 {
+		return 0, nil
+	}
+	return c.hub.store.Submit(l.changes.records(c.durable, fx.Changes)...)
+}
+
+// changes holds the records that changes become; the memory is used again.
+type changes struct {
+	recs     []store.Record
+	sent     []store.Sent
+	received []store.Received
+	done     []store.Done
+	released []store.Released
+}
+
+// records translates changes of one session. The result is valid until the next
+// call.
+func (cs *changes) records(id store.SessionID, list []session.Change) []store.Record {
+	cs.recs = cs.recs[:0]
+	cs.sent, cs.received = grown(cs.sent, len(list)), grown(cs.received, len(list))
+	cs.done, cs.released = grown(cs.done, len(list)), grown(cs.released, len(list))
+	for i, c := range list {
+		seq := store.Seq(c.Seq)
+		switch c.Kind {
+		case session.Sent:
+			cs.sent[i] = store.Sent{Session: id, Seq: seq, PacketID: c.PacketID}
+			cs.recs = append(cs.recs, &cs.sent[i])
+		case session.Received:
+			cs.received[i] = store.Received{Session: id, Seq: seq, PacketID: c.PacketID}
+			cs.recs = append(cs.recs, &cs.received[i])
+		case session.Done:
+			cs.done[i] = store.Done{Session: id, Seq: seq}
+			cs.recs = append(cs.recs, &cs.done[i])
+		case session.Released:
+			cs.released[i] = store.Released{Session: id, PacketID: c.PacketID}
+			cs.recs = append(cs.recs, &cs.released[i])
+		}
+	}
+	return cs.recs
+}
+
+func grown[T any](s []T, n int) []T {
+	if cap(s) < n {
+		return make([]T, n, 2*n)
+	}
+	return s[:n]
+}
+
+// replay is what is left of the retained messages that a new subscription
+// brings. A message that was replaced since is left out: its successor was
+// delivered as a live message.
+type replay struct {
+	list []*message.Message
+	qos  byte
+	ids  []uint32
+}
+
+// replayRetained sends retained messages while there is room. c.mu is held.
+func (c *Client) replayRetained(b *transport.Batch, l *Local, ln *Link) {
+	var pub message.Publication
+	for len(c.replay) > 0 {
+		r := &c.replay[0]
+		for len(r.list) > 0 {
+			m := r.list[0]
+			if ln.room() <= 0 || m.QoS > 0 && r.qos > 0 && !c.sess.Open() {
+				return
+			}
+			r.list = r.list[1:]
+			if now, ok := c.hub.retained.Get(m.Topic); ok && now == m {
+				c.sendRetained(b, l, ln, r, &pub, m)
+			}
+		}
+		c.replay = c.replay[1:]
+	}
+	c.replay = nil
+}
+
+func (c *Client) sendRetained(b *transport.Batch, l *Local, ln *Link, r *replay, pub *message.Publication, m *message.Message) {
+	if m.Expired(b.Now) {
+		l.Stats.Dropped[Expired]++
+		return
+	}
+	if c.hub.cfg.Access != nil && !c.hub.cfg.Access.Receive(c, []byte(m.Topic)) {
+		l.Stats.Dropped[NotAllowed]++
+		return
+	}
+	qos := min(m.QoS, r.qos)
+	e := session.Entry{Message: m, IDs: r.ids, QoS: qos, Retain: true}
+	k := message.Copy{Version: ln.Version, QoS: qos, Retain: true, IDs: r.ids}
+	if qos == 0 {
+		k.Alias, k.NoTopic = c.sess.Alias(m.Topic)
+		l.scratch = m.Append(l.scratch[:0], &k, b.Now)
+		l.send0(b, ln, l.scratch, len(m.Payload))
+		return
+	}
+	if ln.MaxPacket != 0 {
+		l.scratch = m.Append(l.scratch[:0], &k, b.Now)
+		if !ln.fits(len(l.scratch)) {
+			l.Stats.Dropped[TooLarge]++
+			return
+		}
+	}
+	pub.SetKept(m, b.Now)
+	switch id, v := c.sess.Offer(&e, true); v {
+	case session.Transmit:
+		c.emit(b, 0, c.frame(l, ln, &e, pub, id), 0)
+	case session.QueueFull:
+		l.Stats.Dropped[QueueFull]++
+	}
+}

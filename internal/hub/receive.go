@@ -1,0 +1,71 @@
+package hub
+
+import (
+	"github.com/nightjarmq/nightjar/internal/store"
+	"github.com/nightjarmq/nightjar/internal/transport"
+	"github.com/nightjarmq/nightjar/packet"
+)
+
+// Receive takes a PUBLISH from the client, routes it and acknowledges it. raw
+// is the whole packet, nil if it must not be passed on byte for byte; all of in
+// and raw is borrowed. An error ends the connection.
+func (c *Client) Receive(b *transport.Batch, l *Link, in *packet.Publish, raw []byte) error {
+	lo := local(b)
+	lo.Stats.PublishIn++
+	lo.Stats.PublishInB += int64(len(in.Payload))
+	if in.QoS > 0 || in.TopicAlias.Set || len(in.SubscriptionIDs) > 0 {
+		isNew, err := c.admit(l, in)
+		if err != nil {
+			return err
+		}
+		if !isNew {
+			c.accept(b, l, in, packet.Success, 0)
+			return nil
+		}
+	}
+	pub := &lo.Pub
+	pub.Set(in, raw, l.Version, b.Now)
+	incoming := uint16(0)
+	if in.QoS == 2 {
+		incoming = in.PacketID
+	}
+	code, t, err := c.hub.Publish(b, c, pub, incoming)
+	if err != nil {
+		return err
+	}
+	if code == packet.RetainNotSupported {
+		return &packet.Error{Code: code, Clause: "MQTT-3.2.2-14", Msg: "retained messages are switched off"}
+	}
+	if in.QoS > 0 {
+		c.accept(b, l, in, code, t)
+	}
+	return nil
+}
+
+// accept answers a PUBLISH of QoS 1 or 2, as soon as the ticket is durable.
+// [MQTT-4.6.0-2] [MQTT-4.6.0-3]
+func (c *Client) accept(b *transport.Batch, l *Link, in *packet.Publish, code packet.Code, t store.Ticket) {
+	lo := local(b)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.sess == nil || c.link.Load() != l {
+		return
+	}
+	lo.scratch = c.sess.Accept(lo.scratch[:0], in.QoS, in.PacketID, code)
+	acks := 0
+	if in.QoS == 1 {
+		acks = 1
+	}
+	lo.Stats.PacketsOut++
+	lo.Stats.BytesOut += int64(len(lo.scratch))
+	c.emit(b, t, lo.scratch, acks)
+}
+
+func (c *Client) admit(l *Link, in *packet.Publish) (isNew bool, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.sess == nil || c.link.Load() != l {
+		return false, ErrTakenOver
+	}
+	return c.sess.Publish(in)
+}

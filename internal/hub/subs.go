@@ -1,0 +1,82 @@
+package hub
+
+import (
+	"github.com/nightjarmq/nightjar/internal/router"
+	"github.com/nightjarmq/nightjar/topic"
+)
+
+// subscription is one filter of a client.
+type subscription struct {
+	filter  topic.Filter
+	options router.Options
+	retain  byte // Retain Handling, as asked
+}
+
+// subscriptions are those of one client: a slice, with an index once it is long.
+type subscriptions struct {
+	list  []subscription
+	index map[topic.Filter]int // position in list; nil while list is short
+}
+
+const indexFrom = 16
+
+func (s *subscriptions) find(f topic.Filter) int {
+	if s.index != nil {
+		if i, ok := s.index[f]; ok {
+			return i
+		}
+		return -1
+	}
+	for i := range s.list {
+		if s.list[i].filter == f {
+			return i
+		}
+	}
+	return -1
+}
+
+// set adds the subscription or replaces the one with its filter.
+func (s *subscriptions) set(sub subscription) {
+	if i := s.find(sub.filter); i >= 0 {
+		s.list[i] = sub
+		return
+	}
+	s.list = append(s.list, sub)
+	if s.index != nil {
+		s.index[sub.filter] = len(s.list) - 1
+		return
+	}
+	if len(s.list) < indexFrom {
+		return
+	}
+	s.index = make(map[topic.Filter]int, 2*indexFrom)
+	for i := range s.list {
+		s.index[s.list[i].filter] = i
+	}
+}
+
+func (s *subscriptions) remove(f topic.Filter) bool {
+	i := s.find(f)
+	if i < 0 {
+		return false
+	}
+	last := len(s.list) - 1
+	s.list[i] = s.list[last]
+	s.list[last] = subscription{}
+	s.list = s.list[:last]
+	if s.index != nil {
+		delete(s.index, f)
+		if i != last {
+			s.index[s.list[i].filter] = i
+		}
+	}
+	return true
+}
+
+func (s *subscriptions) filters() []topic.Filter {
+	fs := make([]topic.Filter, len(s.list))
+	for i := range s.list {
+		fs[i] = s.list[i].filter
+	}
+	return fs
+}

@@ -1,0 +1,176 @@
+package hub
+
+import (
+	"strings"
+
+	"github.com/nightjarmq/nightjar/internal/message"
+	"github.com/nightjarmq/nightjar/internal/router"
+	"github.com/nightjarmq/nightjar/internal/store"
+	"github.com/nightjarmq/nightjar/internal/transport"
+	"github.com/nightjarmq/nightjar/packet"
+	"github.com/nightjarmq/nightjar/topic"
+)
+
+// Subscribe handles a SUBSCRIBE. answer makes the SUBACK of the codes; it is
+// sent when the subscriptions are durable, before the retained messages that
+// they bring. [MQTT-3.8.4-1] An error is a protocol error that ends the
+// connection.
+func (h *Hub) Subscribe(b *transport.Batch, c *Client, p *packet.Subscribe, answer func(dst []byte, codes []packet.Code) []byte) error {
+	for i := range p.Filters {
+		if f := &p.Filters[i]; f.NoLocal && strings.HasPrefix(f.Filter, "$share/") {
+			return &packet.Error{Code: packet.ProtocolError, Clause: "MQTT-3.8.3-4", Msg: "No Local on a shared subscription"}
+		}
+	}
+	l := local(b)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.sess == nil {
+		return nil
+	}
+	codes := make([]packet.Code, len(p.Filters))
+	var recs []store.Record
+	var bring []subscription
+	for i := range p.Filters {
+		f := &p.Filters[i]
+		sub, code := h.judge(l, c, f, p.SubscriptionID.Or(0))
+		codes[i] = code
+		if code >= packet.UnspecifiedError {
+			continue
+		}
+		existed := c.subscribe(sub)
+		if c.durable != 0 {
+			recs = append(recs, &store.Subscribed{Session: c.durable, Filter: f.Filter, Options: f.Options, ID: sub.options.ID})
+		}
+		if brings(sub, existed) {
+			bring = append(bring, sub)
+		}
+	}
+	if err := c.replySubscribe(b, l, recs, answer(nil, codes)); err != nil {
+		return err
+	}
+	for i := range bring {
+		c.bring(b, l, &bring[i])
+	}
+	c.pump(b, l)
+	return nil
+}
+
+// judge decides about one filter of a SUBSCRIBE. [MQTT-3.8.4-7]
+func (h *Hub) judge(l *Local, c *Client, f *packet.SubscribeFilter, id uint32) (subscription, packet.Code) {
+	parsed, err := topic.ParseFilterDepth(f.Filter, h.cfg.MaxLevels)
+	if err != nil {
+		return subscription{}, packet.TopicFilterInvalid
+	}
+	if h.cfg.Access != nil && !h.cfg.Access.Subscribe(c, parsed, f.QoS) {
+		l.Stats.Denied++
+		return subscription{}, packet.NotAuthorized
+	}
+	if h.cfg.MaxSubscriptions > 0 && len(c.subs.list) >= h.cfg.MaxSubscriptions && c.subs.find(parsed) < 0 {
+		return subscription{}, packet.QuotaExceeded
+	}
+	return subscription{
+		filter: topic.Filter{Share: strings.Clone(parsed.Share), Filter: strings.Clone(parsed.Filter)},
+		options: router.Options{
+			QoS: f.QoS, NoLocal: f.NoLocal, RetainAsPublished: f.RetainAsPublished, ID: id,
+		},
+		retain: f.RetainHandling,
+	}, packet.Code(f.QoS)
+}
+
+// subscribe adds the subscription and reports whether it replaced one.
+// [MQTT-3.8.4-3]
+func (c *Client) subscribe(s subscription) (existed bool) {
+	c.subs.set(s)
+	existed = c.hub.routes.Subscribe(c, s.filter, s.options)
+	if s.filter.Share != "" && !existed {
+		c.hub.shared.Add(1)
+	}
+	return existed
+}
+
+// brings reports whether a subscription is answered with retained messages.
+// [MQTT-3.3.1-9] [MQTT-3.3.1-10] [MQTT-3.3.1-11]
+func brings(s subscription, existed bool) bool {
+	return s.filter.Share == "" && (s.retain == 0 || s.retain == 1 && !existed)
+}
+
+func (c *Client) replySubscribe(b *transport.Batch, l *Local, recs []store.Record, answer []byte) error {
+	var t store.Ticket
+	if len(recs) > 0 {
+		var err error
+		if t, err = c.hub.store.Submit(recs...); err != nil {
+			return err
+		}
+	}
+	l.Stats.PacketsOut++
+	l.Stats.BytesOut += int64(len(answer))
+	c.emit(b, t, answer, 0)
+	return nil
+}
+
+// bring collects the retained messages that the filter matches. Those of QoS 1
+// and 2 of a durable session are queued in the store, so that a session that
+// goes on after a crash has them; all others are sent while there is room.
+func (c *Client) bring(b *transport.Batch, l *Local, s *subscription) {
+	var ids []uint32
+	if s.options.ID != 0 {
+		ids = []uint32{s.options.ID}
+	}
+	r := replay{qos: s.options.QoS, ids: ids}
+	c.hub.retained.Match(s.filter.Filter, func(_ string, m *message.Message) bool {
+		if c.durable == 0 || m.QoS == 0 || r.qos == 0 {
+			r.list = append(r.list, m)
+		} else if !m.Expired(b.Now) {
+			c.queueRetained(l, &r, m)
+		}
+		return true
+	})
+	if len(r.list) > 0 {
+		c.replay = append(c.replay, r)
+	}
+}
+
+// queueRetained puts one retained message into the store's queue. c.mu is held.
+func (c *Client) queueRetained(l *Local, r *replay, m *message.Message) {
+	if c.hub.cfg.Access != nil && !c.hub.cfg.Access.Receive(c, []byte(m.Topic)) {
+		l.Stats.Dropped[NotAllowed]++
+		return
+	}
+	to := [1]store.Recipient{{Session: c.durable, QoS: min(m.QoS, r.qos), Retain: true, IDs: r.ids}}
+	if _, err := c.hub.store.Submit(&store.Published{Message: m, To: to[:]}); err != nil {
+		l.Stats.Dropped[StoreFailed]++
+		return
+	}
+	c.sess.Missed(m.Size())
+}
+
+// Unsubscribe handles an UNSUBSCRIBE; answer makes the UNSUBACK.
+// [MQTT-3.10.4-1] [MQTT-3.10.4-4]
+func (h *Hub) Unsubscribe(b *transport.Batch, c *Client, filters []string, answer func(dst []byte, codes []packet.Code) []byte) error {
+	l := local(b)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.sess == nil {
+		return nil
+	}
+	codes := make([]packet.Code, len(filters))
+	var recs []store.Record
+	for i, s := range filters {
+		f, err := topic.ParseFilterDepth(s, h.cfg.MaxLevels)
+		switch {
+		case err != nil:
+			codes[i] = packet.TopicFilterInvalid
+		case !c.subs.remove(f):
+			codes[i] = packet.NoSubscriptionExisted
+		default:
+			h.routes.Unsubscribe(c, f)
+			if f.Share != "" {
+				h.shared.Add(-1)
+			}
+			if c.durable != 0 {
+				recs = append(recs, &store.Unsubscribed{Session: c.durable, Filter: s})
+			}
+		}
+	}
+	return c.replySubscribe(b, l, recs, answer(nil, codes))
+}
