@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"fmt"
 	"math"
 
 	"github.com/nightjarmq/nightjar/internal/message"
@@ -134,6 +135,23 @@ var cases = []struct {
 		d.submit(&store.Subscribed{Session: d.id(1), Filter: "a"})
 		d.submit(&store.Unsubscribed{Session: d.id(1), Filter: "a/#"})
 		d.want("session 1 epoch 1 u/c1 expiry 60 opened 1 closed 0", " sub a qos 0 id 0")
+	}},
+	{"many subscriptions", func(d *driver) {
+		d.open(1, 1)
+		for i := range 50 {
+			d.submit(&store.Subscribed{Session: d.id(1), Filter: fmt.Sprint("a/", i), ID: uint32(i + 1)})
+		}
+		d.agree()
+		for i := range 50 {
+			d.submit(&store.Subscribed{Session: d.id(1), Filter: fmt.Sprint("a/", i), Options: packet.Options{QoS: 1}})
+			d.submit(&store.Unsubscribed{Session: d.id(1), Filter: fmt.Sprint("a/", i*7%50)})
+			if i%10 == 0 {
+				d.agree()
+			}
+		}
+		d.agree()
+		d.submit(&store.SessionRemoved{Session: d.id(1)})
+		d.agree()
 	}},
 
 	// Queues.
@@ -295,6 +313,17 @@ var cases = []struct {
 		d.submit(&store.Released{Session: d.id(1), PacketID: 9}, &store.Released{Session: d.id(1), PacketID: 10})
 		d.submit(&store.Incoming{Session: d.id(1), PacketID: 0}, &store.SessionRemoved{Session: d.id(2)})
 		d.want("session 1 epoch 1 u/c1 expiry 60 opened 1 closed 0", " incoming [1 65535]")
+	}},
+	{"many open QoS 2 identifiers", func(d *driver) {
+		d.open(1, 1)
+		for pid := uint16(1); pid < 300; pid++ {
+			d.submit(&store.Incoming{Session: d.id(1), PacketID: pid * 211})
+		}
+		d.agree()
+		for pid := uint16(1); pid < 295; pid++ {
+			d.submit(&store.Released{Session: d.id(1), PacketID: pid * 211})
+		}
+		d.agree()
 	}},
 
 	// Retained messages. [MQTT-3.3.1-5] [MQTT-3.3.1-6]

@@ -1,11 +1,13 @@
 package storetest
 
 import (
+	"errors"
 	"slices"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/nightjarmq/nightjar/internal/message"
 	"github.com/nightjarmq/nightjar/internal/store"
 )
 
@@ -242,7 +244,18 @@ func closed(t *testing.T, open Open) {
 	if s.Durable() < ticket {
 		t.Errorf("Close returned without an error and ticket %d is not durable", ticket)
 	}
-	if _, err := s.Submit(); err == nil {
-		t.Error("Submit after Close gave no error")
+	_, submit := s.Submit()
+	_, resume := s.Resume(1)
+	_, queue := s.Queue(nil, 1, 0, 1)
+	for what, err := range map[string]error{
+		"Submit":   submit,
+		"Resume":   resume,
+		"Queue":    queue,
+		"Sessions": s.Sessions(func(*store.SessionInfo) bool { return true }),
+		"Retained": s.Retained(func(*message.Message) bool { return true }),
+	} {
+		if !errors.Is(err, store.ErrClosed) {
+			t.Errorf("%s after Close: %v, want ErrClosed", what, err)
+		}
 	}
 }
