@@ -1,0 +1,186 @@
+package broker
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"math"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/nightjarmq/nightjar/internal/conn"
+	"github.com/nightjarmq/nightjar/internal/hub"
+	"github.com/nightjarmq/nightjar/internal/store"
+	"github.com/nightjarmq/nightjar/internal/transport"
+	"github.com/nightjarmq/nightjar/packet"
+)
+
+// Broker is an MQTT broker. Make it with [New].
+type Broker struct {
+	cfg   Config
+	log   *slog.Logger
+	store store.Store
+	hub   *hub.Hub
+	conns *conn.Server
+	net   *transport.Server
+	now   func() int64
+	bound []*transport.Listener
+	sys   *sys
+}
+
+// New makes a broker and binds its listeners; they accept once Run runs. An
+// error names the listener and says what to do.
+func New(cfg Config) (*Broker, error) {
+	b := &Broker{cfg: cfg, log: cfg.Log, store: store.NewMemory()}
+	if b.log == nil {
+		b.log = slog.New(slog.DiscardHandler)
+	}
+	start := time.Now()
+	b.now = func() int64 { return start.UnixMilli() + int64(time.Since(start)/time.Millisecond) }
+	b.net = transport.New(transport.Config{
+		NewHandler: func(c *transport.Conn, batch *transport.Batch) transport.Handler { return b.conns.Handler(c, batch) },
+		NewLocal:   func() any { return b.hub.NewLocal() },
+		Loops:      cfg.Loops,
+		OutLimit:   cfg.OutputLimit,
+		Log:        b.log,
+	})
+	b.hub = hub.New(hub.Config{
+		Store: b.store, Now: b.now, Log: b.log, Access: cfg.Access,
+		Batch: b.net.Batch, Release: b.net.ReleaseBatch,
+		QueueMessages: cfg.MaxQueuedMessages, QueueBytes: cfg.MaxQueuedBytes,
+		MaxSubscriptions: cfg.MaxSubscriptions, MaxRetained: cfg.MaxRetained,
+		RetainedOff: cfg.NoRetain, MaxLevels: cfg.MaxTopicLevels,
+	})
+	b.conns = conn.NewServer(b.connConfig())
+	b.sys = newSys(b)
+	if err := b.hub.Load(); err != nil {
+		return nil, fmt.Errorf("load the store: %w", err)
+	}
+	for _, l := range cfg.Listeners {
+		if err := b.listen(l); err != nil {
+			b.closeListeners()
+			return nil, err
+		}
+	}
+	return b, nil
+}
+
+func (b *Broker) connConfig() conn.Config {
+	cfg := &b.cfg
+	c := conn.Config{
+		Hub: b.hub, Log: b.log, Auth: cfg.Auth, Methods: cfg.Methods,
+		Batch: b.net.Batch, Release: b.net.ReleaseBatch,
+		ConnectTimeout: cfg.ConnectTimeout.Milliseconds(),
+		MaxPacket:      cfg.MaxPacketSize,
+		MaxKeepAlive:   uint16(seconds(cfg.MaxKeepAlive, math.MaxUint16)),
+		MaxExpiry:      uint32(seconds(cfg.MaxSessionExpiry, math.MaxUint32)),
+		MaxQoS:         2,
+		ReceiveMaximum: cfg.ReceiveMaximum,
+		TopicAliases:   10,
+		MaxInflight:    cfg.MaxInflight,
+		RetainOff:      cfg.NoRetain,
+		EmptyClientID:  !cfg.RefuseEmptyClientID,
+		ClientIDPrefix: cmp.Or(cfg.ClientIDPrefix, "auto-"),
+		ResponseInfo:   cfg.ResponseInformation,
+	}
+	if cfg.MaxQoS != nil {
+		c.MaxQoS = min(*cfg.MaxQoS, 2)
+	}
+	if cfg.MaxTopicAlias != 0 {
+		c.TopicAliases = uint16(min(max(cfg.MaxTopicAlias, 0), math.MaxUint16))
+	}
+	return c
+}
+
+func (b *Broker) listen(l Listener) error {
+	ln, err := b.net.Listen(transportListener(l))
+	if err != nil {
+		return err
+	}
+	b.bound = append(b.bound, ln)
+	return nil
+}
+
+func transportListener(l Listener) transport.ListenerConfig {
+	t := transport.ListenerConfig{
+		Name: l.Name, Network: l.Network, Address: l.Address, Listener: l.Socket, TLS: l.TLS,
+		WebSocket: l.WebSocket, WebSocketPath: l.WebSocketPath, AllowedOrigins: l.AllowedOrigins, HTTP: l.HTTP,
+		UnixMode: l.UnixMode, MaxConnections: l.MaxConnections,
+	}
+	if l.WebSocket {
+		t.Subprotocols = []string{"mqtt", "mqttv3.1"} // [MQTT-6.0.0-3]
+	}
+	limits := &conn.Limits{Anonymous: l.Anonymous}
+	for _, v := range l.RefuseVersions {
+		if int(v) < len(limits.Versions) {
+			limits.Versions[v] = true
+		}
+	}
+	t.Data = limits
+	return t
+}
+
+// Addrs returns the addresses that the listeners are bound to, in the order of
+// Config.Listeners.
+func (b *Broker) Addrs() []net.Addr {
+	addrs := make([]net.Addr, len(b.bound))
+	for i, l := range b.bound {
+		addrs[i] = l.Addr()
+	}
+	return addrs
+}
+
+// Run serves until ctx ends. Then it tells 5.0 clients that it is shutting down,
+// closes all connections and the store, and returns when everything has ended.
+func (b *Broker) Run(ctx context.Context) error {
+	netCtx, stopNet := context.WithCancel(context.Background())
+	workCtx, stopWork := context.WithCancel(context.Background())
+	defer stopNet()
+	defer stopWork()
+	var work sync.WaitGroup
+	work.Go(func() { b.hub.Run(workCtx) })
+	if b.cfg.SysInterval >= 0 {
+		work.Go(func() { b.sys.run(workCtx, cmp.Or(b.cfg.SysInterval, 10*time.Second)) })
+	}
+	served := make(chan error, 1)
+	work.Go(func() { served <- b.net.Run(netCtx) })
+	var err error
+	select {
+	case err = <-served:
+	case <-ctx.Done():
+		b.goodbye()
+		stopNet()
+		err = <-served
+	}
+	b.conns.Close()
+	stopWork()
+	work.Wait()
+	if cerr := b.store.Close(); err == nil {
+		err = cerr
+	}
+	return err
+}
+
+// goodbye tells every client that the broker stops. [MQTT-3.14.0-1]
+func (b *Broker) goodbye() {
+	b.closeListeners()
+	batch := b.net.Batch()
+	b.hub.Clients(func(c *hub.Client) bool {
+		if l := c.Link(); l != nil {
+			l.Kick(batch, packet.ServerShuttingDown, "", transport.ErrServerClosed)
+		}
+		return true
+	})
+	b.net.ReleaseBatch(batch)
+}
+
+func (b *Broker) closeListeners() {
+	for _, l := range b.bound {
+		l.Close()
+	}
+}
+
+// Listeners returns the configured listeners, in the order of Addrs.
+func (b *Broker) Listeners() []Listener { return b.cfg.Listeners }

@@ -1,0 +1,126 @@
+package broker
+
+import (
+	"crypto/tls"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/nightjarmq/nightjar/internal/conn"
+	"github.com/nightjarmq/nightjar/internal/hub"
+)
+
+// Config says how a broker behaves. The zero value of every field is useful; a
+// broker without listeners serves [Broker.Publish], [Broker.Subscribe] and
+// [Broker.Pipe] only.
+type Config struct {
+	Listeners []Listener
+
+	// Log takes what the broker has to say; nil is silence.
+	Log *slog.Logger
+
+	// Auth decides who may connect; nil lets everybody in at listeners that
+	// are Anonymous, and nobody elsewhere.
+	Auth Authenticator
+	// Methods are the methods of enhanced authentication that are offered.
+	Methods []Method
+	// Access decides who may do what; nil allows everything, except writing to
+	// the broker's own topics ($SYS, $CONTROL, $nightjar).
+	Access Access
+
+	// MaxPacketSize is the most bytes of one packet; 0: what the protocol allows.
+	MaxPacketSize int
+	// MaxInflight is how many messages of QoS 1 and 2 may be under way to one
+	// client; 0: as many as the client allows.
+	MaxInflight uint16
+	// ReceiveMaximum is how many a client may have under way to us; 0: 65535.
+	ReceiveMaximum uint16
+	// MaxQueuedMessages and MaxQueuedBytes bound what waits for one client; 0:
+	// no limit. What comes beyond is dropped and counted.
+	MaxQueuedMessages int
+	MaxQueuedBytes    int
+	// OutputLimit is how many bytes may be buffered for one connection before
+	// QoS 0 is dropped and QoS 1 and 2 wait; 0: 1 MiB.
+	OutputLimit int
+	// MaxTopicAlias is how many Topic Aliases a client may use; 0: 10, negative:
+	// none.
+	MaxTopicAlias int
+	// MaxKeepAlive bounds the keep-alive time of 5.0 clients; 0: no bound.
+	MaxKeepAlive time.Duration
+	// MaxSessionExpiry bounds how long a session outlives its connection; 0: no
+	// bound.
+	MaxSessionExpiry time.Duration
+	// MaxQoS is the highest QoS; nil: 2.
+	MaxQoS *byte
+	// MaxTopicLevels bounds the levels of a topic; 0: 128.
+	MaxTopicLevels int
+	// MaxSubscriptions of one client; 0: no limit.
+	MaxSubscriptions int
+	// MaxRetained is the most retained messages; 0: no limit.
+	MaxRetained int
+	// NoRetain switches retained messages off.
+	NoRetain bool
+	// RefuseEmptyClientID refuses clients that want to be given an identifier.
+	RefuseEmptyClientID bool
+	// ClientIDPrefix begins the identifiers that are given; "" means "auto-".
+	ClientIDPrefix string
+	// ConnectTimeout is how long a connection may take to its CONNECT; 0: 10 s.
+	ConnectTimeout time.Duration
+	// ResponseInformation, when set, answers clients that ask for it.
+	ResponseInformation func(clientID string) string
+
+	// SysInterval is how often $SYS is updated; 0: 10 s, negative: never.
+	SysInterval time.Duration
+
+	// Loops bounds the event loops; 0: one per processor.
+	Loops int
+	// Version is what $SYS/broker/version says.
+	Version string
+}
+
+// Listener is an address that clients connect to.
+type Listener struct {
+	Name    string // in logs; "" means the address
+	Network string // "tcp", "tcp4", "tcp6" or "unix"; "" means "tcp"
+	Address string // host:port, or a path
+	// Socket, when set, is used instead of Network and Address.
+	Socket net.Listener
+
+	// TLS, when set, is asked for the configuration of each handshake.
+	TLS func() *tls.Config
+
+	WebSocket      bool
+	WebSocketPath  string       // "" accepts any path
+	AllowedOrigins []string     // of browsers; empty: all
+	HTTP           http.Handler // serves requests that are not WebSocket upgrades
+
+	UnixMode       os.FileMode
+	MaxConnections int
+
+	// Anonymous lets clients in that name no user.
+	Anonymous bool
+	// RefuseVersions are protocol versions (3, 4, 5) that are not accepted.
+	RefuseVersions []byte
+}
+
+// The seams for who may connect and who may do what.
+type (
+	// Authenticator decides who may connect.
+	Authenticator = conn.Authenticator
+	// Attempt is a client that wants to connect.
+	Attempt = conn.Attempt
+	// Method is a method of enhanced authentication.
+	Method = conn.Method
+	// Exchange is one enhanced authentication under way.
+	Exchange = conn.Exchange
+	// Access decides who may do what.
+	Access = hub.Access
+	// Client is a session that Access is asked about.
+	Client = hub.Client
+)
+
+func seconds(d time.Duration, most int64) int64 {
+	return min(max(int64((d+time.Second-1)/time.Second), 0), most)
+}

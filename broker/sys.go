@@ -1,0 +1,157 @@
+package broker
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nightjarmq/nightjar/internal/hub"
+)
+
+// sys publishes the $SYS tree: the topics that Mosquitto has, with its units,
+// and what it does not say (drops by cause). A topic is published when its
+// value has changed.
+type sys struct {
+	b       *Broker
+	started time.Time
+	last    map[string]string
+	loads   []load
+}
+
+// load is a rate per minute as a moving average over 1, 5 and 15 minutes.
+type load struct {
+	name    string
+	count   func(*hub.Stats) int64
+	was     int64
+	average [3]float64
+}
+
+var loadMinutes = [3]float64{1, 5, 15}
+
+func newSys(b *Broker) *sys {
+	dropped := func(s *hub.Stats) (n int64) {
+		for _, d := range s.Dropped {
+			n += d
+		}
+		return n
+	}
+	return &sys{b: b, started: time.Now(), last: make(map[string]string), loads: []load{
+		{name: "messages/received", count: func(s *hub.Stats) int64 { return s.PacketsIn }},
+		{name: "messages/sent", count: func(s *hub.Stats) int64 { return s.PacketsOut }},
+		{name: "publish/dropped", count: dropped},
+		{name: "publish/received", count: func(s *hub.Stats) int64 { return s.PublishIn }},
+		{name: "publish/sent", count: func(s *hub.Stats) int64 { return s.PublishOut }},
+		{name: "bytes/received", count: func(s *hub.Stats) int64 { return s.BytesIn }},
+		{name: "bytes/sent", count: func(s *hub.Stats) int64 { return s.BytesOut }},
+		{name: "sockets", count: func(s *hub.Stats) int64 { return s.Connects + s.Refused }},
+		{name: "connections", count: func(s *hub.Stats) int64 { return s.Connects }},
+	}}
+}
+
+// run publishes at once and then every interval.
+func (s *sys) run(ctx context.Context, interval time.Duration) {
+	s.publish(ctx, "version", s.version())
+	s.update(ctx, 0)
+	t := time.NewTicker(interval)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+			s.update(ctx, interval)
+		}
+	}
+}
+
+func (s *sys) version() string {
+	return strings.TrimSpace("nightjar version " + s.b.cfg.Version)
+}
+
+func (s *sys) update(ctx context.Context, since time.Duration) {
+	t, g, st := s.b.hub.Totals(), s.b.hub.Gauges(), s.b.store.Stats()
+	retained, retainedBytes := s.b.hub.Retained()
+	s.publish(ctx, "uptime", fmt.Sprintf("%d seconds", int(time.Since(s.started).Seconds())))
+	s.clients(ctx, &g)
+	s.traffic(ctx, &t)
+	s.number(ctx, "subscriptions/count", int64(g.Subscriptions))
+	s.number(ctx, "shared_subscriptions/count", int64(g.Shared))
+	s.number(ctx, "retained messages/count", int64(retained))
+	s.number(ctx, "messages/stored", int64(retained+st.Messages))
+	s.number(ctx, "store/messages/count", int64(retained+st.Messages))
+	s.number(ctx, "store/messages/bytes", retainedBytes+st.MessageBytes)
+	s.heap(ctx)
+	for i := range s.loads {
+		s.load(ctx, &s.loads[i], &t, since)
+	}
+}
+
+func (s *sys) clients(ctx context.Context, g *hub.Gauges) {
+	s.number(ctx, "clients/total", int64(g.Clients))
+	s.number(ctx, "clients/maximum", int64(g.MaxConnected))
+	s.number(ctx, "clients/connected", int64(g.Connected))
+	s.number(ctx, "clients/active", int64(g.Connected))
+	s.number(ctx, "clients/disconnected", int64(g.Clients-g.Connected))
+	s.number(ctx, "clients/inactive", int64(g.Clients-g.Connected))
+	s.number(ctx, "clients/expired", s.b.hub.ExpiredSessions())
+}
+
+func (s *sys) traffic(ctx context.Context, t *hub.Stats) {
+	s.number(ctx, "messages/received", t.PacketsIn)
+	s.number(ctx, "messages/sent", t.PacketsOut)
+	s.number(ctx, "bytes/received", t.BytesIn)
+	s.number(ctx, "bytes/sent", t.BytesOut)
+	s.number(ctx, "publish/messages/received", t.PublishIn)
+	s.number(ctx, "publish/messages/sent", t.PublishOut)
+	s.number(ctx, "publish/bytes/received", t.PublishInB)
+	s.number(ctx, "publish/bytes/sent", t.PublishOutB)
+	s.number(ctx, "publish/messages/denied", t.Denied)
+	s.number(ctx, "connections/refused", t.Refused)
+	dropped := int64(0)
+	for _, c := range hub.Causes() {
+		dropped += t.Dropped[c]
+		s.number(ctx, "publish/messages/dropped/"+c.String(), t.Dropped[c])
+	}
+	s.number(ctx, "publish/messages/dropped", dropped)
+}
+
+func (s *sys) heap(ctx context.Context) {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	s.number(ctx, "heap/current", int64(m.HeapAlloc))
+	s.number(ctx, "heap/maximum", int64(m.HeapSys))
+}
+
+func (s *sys) load(ctx context.Context, l *load, t *hub.Stats, since time.Duration) {
+	now := l.count(t)
+	if since > 0 {
+		rate := float64(now-l.was) / since.Minutes()
+		for i, minutes := range loadMinutes {
+			keep := math.Exp(-since.Minutes() / minutes)
+			l.average[i] = keep*l.average[i] + (1-keep)*rate
+		}
+	}
+	l.was = now
+	for i, minutes := range loadMinutes {
+		s.publish(ctx, fmt.Sprintf("load/%s/%gmin", l.name, minutes), strconv.FormatFloat(l.average[i], 'f', 2, 64))
+	}
+}
+
+func (s *sys) number(ctx context.Context, name string, v int64) {
+	s.publish(ctx, name, strconv.FormatInt(v, 10))
+}
+
+func (s *sys) publish(ctx context.Context, name, value string) {
+	if s.last[name] == value {
+		return
+	}
+	s.last[name] = value
+	err := s.b.Publish(ctx, Message{Topic: "$SYS/broker/" + name, Payload: []byte(value), Retain: true})
+	if err != nil && ctx.Err() == nil {
+		s.b.log.Error("publish $SYS", "topic", name, "err", err)
+	}
+}
