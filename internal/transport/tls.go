@@ -29,7 +29,7 @@ type tlsStage struct {
 	mu      sync.Mutex // guards what follows
 	arrived sync.Cond
 	in      []byte // ciphertext: own during the handshake, else borrowed by input
-	shaking bool
+	shaking bool     // until the owner has seen the end of the handshake
 	err     error    // of the handshake, or why Read must end
 	under   net.Conn // set when the connection was handed over to net/http
 	head    *buffer  // ciphertext to write
@@ -92,7 +92,6 @@ func (t *tlsStage) handshake() {
 	err := t.conn.Handshake()
 	<-s.shakes
 	t.mu.Lock()
-	t.shaking = false
 	if t.err == nil && err != nil {
 		t.err = fmt.Errorf("TLS handshake: %w", err)
 	}
@@ -120,6 +119,7 @@ func (t *tlsStage) handOver(conn net.Conn) error {
 func (t *tlsStage) shaken(b *Batch) error {
 	t.mu.Lock()
 	err := t.err
+	t.shaking = false
 	t.mu.Unlock()
 	if err != nil {
 		return err
