@@ -10,37 +10,40 @@ type merger[S comparable] struct {
 // scan is the number of deliveries that are searched faster one by one than through a map.
 const scan = 16
 
-// deliveries merges subs. The result is the caller's.
-func (m *merger[S]) deliveries(subs []sub[S]) []Delivery[S] {
+// deliveries merges subs, of which those from fresh on have different subscribers. The result is the caller's.
+func (m *merger[S]) deliveries(subs []sub[S], fresh int) []Delivery[S] {
 	m.out = make([]Delivery[S], 0, len(subs))
 	ids := identifiers(subs)
-	indexed := len(subs) > scan
+	indexed := fresh > scan
 	if indexed && m.where == nil {
-		m.where = make(map[S]int, len(subs))
+		m.where = make(map[S]int, fresh)
 	}
-	for _, x := range subs {
+	known := 0 // the deliveries among which an earlier one may be found
+	for i, x := range subs {
 		d := delivery(x, &ids)
-		i := m.find(x.s, indexed)
-		if i < 0 {
-			if indexed {
+		if at := m.find(x.s, known, indexed); at >= 0 {
+			m.overlap(at, d)
+		} else {
+			if indexed && i < fresh {
 				m.where[x.s] = len(m.out)
 			}
 			m.out = append(m.out, d)
-			continue
 		}
-		m.overlap(i, d)
+		if i < fresh {
+			known = len(m.out)
+		}
 	}
 	return m.out
 }
 
-func (m *merger[S]) find(s S, indexed bool) int {
+func (m *merger[S]) find(s S, known int, indexed bool) int {
 	if indexed {
 		if i, ok := m.where[s]; ok {
 			return i
 		}
 		return -1
 	}
-	for i := range m.out {
+	for i := range m.out[:known] {
 		if m.out[i].To == s {
 			return i
 		}

@@ -224,7 +224,7 @@ func FuzzMatch(f *testing.F) {
 }
 
 func TestTableModel(t *testing.T) {
-	for seed := range uint64(40) {
+	for seed := range uint64(20) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) { runTable(t, randomScript(seed, 4000)) })
 	}
 }
@@ -297,7 +297,7 @@ func FuzzRetained(f *testing.F) {
 }
 
 func TestRetainedModel(t *testing.T) {
-	for seed := range uint64(40) {
+	for seed := range uint64(20) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) { runRetained(t, randomScript(seed, 4000)) })
 	}
 }

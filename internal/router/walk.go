@@ -11,6 +11,7 @@ type walk[S comparable] struct {
 	stack  []step[S]
 	leaves []*leaf[S]
 	subs   []sub[S]
+	fresh  int // from here on, no subscriber occurs twice in subs
 	groups []*Group[S]
 	merge  merger[S]
 }
@@ -99,10 +100,25 @@ func (w *walk[S]) load() (shared []Delivery[S]) {
 			return c.snapshot()
 		}
 	}
+	w.largestLast()
 	for _, l := range w.leaves {
+		w.fresh = len(w.subs)
 		w.subs = l.subs(w.subs)
 	}
 	return nil
+}
+
+// largestLast puts the largest leaf last. Nobody is in one leaf twice, so that the others alone need be remembered.
+func (w *walk[S]) largestLast() {
+	at, most := 0, 0
+	for i, l := range w.leaves {
+		if l.more != nil && len(l.more.subs.all) > most {
+			at, most = i, len(l.more.subs.all)
+		}
+	}
+	if last := len(w.leaves) - 1; most > 0 {
+		w.leaves[at], w.leaves[last] = w.leaves[last], w.leaves[at]
+	}
 }
 
 // route makes a route of what was copied. No lock is needed.
@@ -110,10 +126,10 @@ func (w *walk[S]) route(shared []Delivery[S]) *Route[S] {
 	r := &Route[S]{Subs: shared, shared: shared != nil}
 	r.cost = int(unsafe.Sizeof(*r))
 	if len(w.subs) > 0 {
-		if len(w.leaves) == 1 { // nobody is in one leaf twice
+		if w.fresh == 0 {
 			r.Subs = deliveries(w.subs)
 		} else {
-			r.Subs = w.merge.deliveries(w.subs)
+			r.Subs = w.merge.deliveries(w.subs, w.fresh)
 		}
 		r.cost += cap(r.Subs)*int(unsafe.Sizeof(Delivery[S]{})) + 4*len(w.subs)
 	}
@@ -131,7 +147,7 @@ const keep = 4096
 func (w *walk[S]) reset() {
 	w.stack = reuse(w.stack)
 	w.leaves = reuse(w.leaves)
-	w.subs = reuse(w.subs)
+	w.subs, w.fresh = reuse(w.subs), 0
 	w.groups = reuse(w.groups)
 	w.merge.reset()
 }
