@@ -42,6 +42,8 @@ type Client struct {
 	space     chan struct{}       // guarded by mu: closed when the writer took buf; nil if nobody waits
 	err       error               // guarded by mu: why the connection ended
 	finishing bool                // guarded by mu: DISCONNECT is in buf, nothing may follow
+	handling  bool                // guarded by mu: a QoS 1 or 2 message is with its handlers, its acknowledgement due
+	goodbye   *packet.Disconnect  // guarded by mu: to be sent after that acknowledgement
 	control   map[uint16]*control // guarded by mu: SUBSCRIBE and UNSUBSCRIBE that await their answer
 	backlog   []*outgoing         // guarded by mu: to be sent again as the quota allows
 	aliases   aliases             // guarded by mu: outbound topic aliases
@@ -228,7 +230,8 @@ func (c *Client) Close() error {
 }
 
 // Disconnect sends what is buffered and then d, or "normal disconnection" when d is nil, and returns when both goroutines
-// have ended. It does not wait for acknowledgements. When ctx ends first the connection is cut and its error returned.
+// have ended. It does not wait for acknowledgements of the server, but it does wait for a handler that is running, so that
+// the message it handles is acknowledged. When ctx ends first the connection is cut and its error returned.
 func (c *Client) Disconnect(ctx context.Context, d *packet.Disconnect) error {
 	if c.inHandler(ctx) {
 		return ErrInHandler
@@ -238,7 +241,11 @@ func (c *Client) Disconnect(ctx context.Context, d *packet.Disconnect) error {
 	}
 	c.mu.Lock()
 	err := c.err
-	if err == nil {
+	switch {
+	case err != nil:
+	case c.handling:
+		c.goodbye = d
+	default:
 		c.send(d)
 		c.finish(ErrClosed)
 	}
@@ -260,3 +267,10 @@ type handlerKey struct{}
 
 // inHandler reports whether ctx is the one that this client gave to a handler.
 func (c *Client) inHandler(ctx context.Context) bool { return ctx.Value(handlerKey{}) == c }
+
+// FromContext gives the client that runs the handler with this context, nil if it is no handler's. A handler needs it
+// when messages of a resumed session can come before Dial has returned.
+func FromContext(ctx context.Context) *Client {
+	c, _ := ctx.Value(handlerKey{}).(*Client)
+	return c
+}

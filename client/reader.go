@@ -93,8 +93,10 @@ func (c *Client) onPublish(ctx context.Context, flags byte, body []byte) error {
 		if err := c.checkQuota(); err != nil {
 			return err
 		}
+		c.setHandling()
 		c.session.deliver(ctx, p, c.opt.Handler)
-		return c.acknowledge(packet.TypePuback, p.PacketID) // [MQTT-4.3.2-4]
+		c.acknowledge(packet.TypePuback, p.PacketID) // [MQTT-4.3.2-4]
+		return nil
 	}
 	return c.onPublish2(ctx, p)
 }
@@ -110,6 +112,7 @@ func (c *Client) onPublish2(ctx context.Context, p *packet.Publish) error {
 			return err
 		}
 		c.reader.open++
+		c.setHandling()
 		c.session.deliver(ctx, p, c.opt.Handler)
 		c.mu.Lock()
 		if s.received == nil {
@@ -118,7 +121,15 @@ func (c *Client) onPublish2(ctx context.Context, p *packet.Publish) error {
 		s.received[p.PacketID] = struct{}{}
 		c.mu.Unlock()
 	}
-	return c.acknowledge(packet.TypePubrec, p.PacketID) // [MQTT-4.3.3-8]
+	c.acknowledge(packet.TypePubrec, p.PacketID) // [MQTT-4.3.3-8]
+	return nil
+}
+
+// setHandling makes Disconnect wait for the acknowledgement that is due.
+func (c *Client) setHandling() {
+	c.mu.Lock()
+	c.handling = true
+	c.mu.Unlock()
 }
 
 // checkQuota refuses one unacknowledged message too many. Those with QoS 1 are acknowledged before the next is read.
@@ -129,14 +140,19 @@ func (c *Client) checkQuota() error {
 	return nil
 }
 
-// acknowledge sends an acknowledgement, after waiting while a server that does not read lets the buffer grow.
-func (c *Client) acknowledge(t packet.Type, id uint16) error {
+// acknowledge sends an acknowledgement, after waiting while a server that does not read lets the buffer grow, and then a
+// DISCONNECT that waited for it. When the connection has ended, the next read will say so.
+func (c *Client) acknowledge(t packet.Type, id uint16) {
 	if err := c.lockToSend(context.Background()); err != nil {
-		return nil // the connection ends; the next read will say so
+		return
 	}
+	defer c.mu.Unlock()
 	c.sendAck(t, id)
-	c.mu.Unlock()
-	return nil
+	c.handling = false
+	if c.goodbye != nil {
+		c.send(c.goodbye)
+		c.finish(ErrClosed)
+	}
 }
 
 // resolveAlias replaces a topic alias by the topic it stands for [MQTT-3.3.2-10].

@@ -148,11 +148,9 @@ func (s *Session) deliver(ctx context.Context, m *packet.Publish, fallback Handl
 	if p := s.routes.Load(); p != nil {
 		for i := range *p {
 			r := &(*p)[i]
-			if topic.Match(r.match, m.Topic) {
+			if r.handler != nil && topic.Match(r.match, m.Topic) {
 				found = true
-				if r.handler != nil {
-					r.handler(ctx, m)
-				}
+				r.handler(ctx, m)
 			}
 		}
 	}

@@ -14,8 +14,8 @@ func To(filter string, qos byte) *packet.Subscribe {
 }
 
 // Subscribe asks for messages and returns when the server has answered. h gets every message whose topic matches one of
-// the filters, also when the server sent it because of another subscription; nil leaves such messages to the handlers of
-// other matching subscriptions. A filter that was subscribed before gets the new handler.
+// the filters, also when the server sent it because of another subscription; with nil they go to the handlers of other
+// matching subscriptions, or else to Options.Handler. A filter that was subscribed before gets the new handler.
 //
 // The PacketID of p is ignored. If the server refuses some of the filters the SUBACK says which, and the error is an
 // *Error about the first of them. If ctx ends first, the subscription may exist or not, and its handler stays.

@@ -1,0 +1,274 @@
+package cli
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/nightjarmq/nightjar/client"
+	"github.com/nightjarmq/nightjar/packet"
+	"github.com/nightjarmq/nightjar/topic"
+)
+
+// retryDelay is the pause before sub connects again after the connection was lost.
+const retryDelay = time.Second
+
+// Sub is the command sub, which takes the options of mosquitto_sub. It ends when it has received what was asked for, or
+// when ctx ends. It returns the exit status: 0, the CONNACK code of a server that refuses, 27 when the time of -W is over,
+// 1 for everything else.
+func Sub(ctx context.Context, args []string, io Streams) int {
+	o, err := readOptions(forSub, args, io)
+	if err != nil {
+		return o.report(err)
+	}
+	s := &subscriber{o: o, out: newOutput(io.Out), enough: make(chan struct{}, 1)}
+	copts, err := o.clientOptions(s.out, new(client.Session))
+	if err != nil {
+		return o.report(err)
+	}
+	copts.Handler = s.handle
+	return s.run(ctx, copts)
+}
+
+type subscriber struct {
+	o      *options
+	out    *output
+	c      *client.Client
+	enough chan struct{} // there is nothing more to wait for; capacity 1
+
+	// What follows belongs to the reading goroutine of the client, of which there is one at a time.
+	printed  int
+	full     bool            // do not print any more
+	clearing int             // retained messages whose removal is under way
+	format   []formatPart    // parsed -F
+	line     strings.Builder // one message
+}
+
+// run connects, and again when the connection is lost.
+func (s *subscriber) run(ctx context.Context, copts client.Options) int {
+	o := s.o
+	s.format = parseFormat(o.format)
+	var timeout <-chan time.Time
+	for first := true; ; first = false {
+		c, err := client.Dial(ctx, o.url(), copts)
+		if ctx.Err() != nil {
+			return 0
+		}
+		var refused *client.Error
+		if err != nil && (first || errors.As(err, &refused)) {
+			return o.failedConnect(err)
+		}
+		if first && o.timeout > 0 {
+			timer := time.NewTimer(time.Duration(o.timeout) * time.Second)
+			defer timer.Stop()
+			timeout = timer.C
+		}
+		if err == nil {
+			s.c = c
+			if status, again := s.session(ctx, timeout); !again {
+				return status
+			}
+		}
+		select {
+		case <-time.After(retryDelay):
+		case <-timeout:
+			o.complain("Timed out")
+			return exitTimeout
+		case <-ctx.Done():
+			return 0
+		}
+	}
+}
+
+// session is one connection. again is true when it was lost and should be made anew.
+func (s *subscriber) session(ctx context.Context, timeout <-chan time.Time) (status int, again bool) {
+	defer s.c.Close()
+	answered := make(chan error, 1)
+	asking, cancel := context.WithCancel(ctx)
+	go func() { answered <- s.ask(asking) }()
+	defer func() {
+		cancel()
+		if answered != nil {
+			<-answered
+		}
+	}()
+	code := packet.Success
+	for {
+		select {
+		case err := <-answered:
+			answered = nil
+			if err != nil && s.c.Err() == nil { // the server refused all of it
+				s.o.complain("Error: %v", err)
+			} else if err != nil || !s.o.exitAfterSub {
+				continue
+			}
+		case <-s.enough:
+		case <-timeout:
+			s.o.complain("Timed out")
+			status = exitTimeout
+		case <-ctx.Done():
+			code = packet.DisconnectWithWill
+		case <-s.c.Done():
+			return s.lost()
+		}
+		s.c.Disconnect(context.WithoutCancel(ctx), s.o.disconnectProps.disconnect(code))
+		return status, false
+	}
+}
+
+// lost decides what the end of the connection means: a reason of the server is final, else it is worth another try.
+func (s *subscriber) lost() (status int, again bool) {
+	var reason *client.Error
+	var broken *packet.Error
+	switch err := s.c.Err(); {
+	case errors.As(err, &reason):
+		s.o.complain("Error: %v", reason)
+		return 0, false
+	case errors.As(err, &broken):
+		s.o.complain("Error: %v", err)
+		return exitProtocol, false
+	}
+	return 0, true
+}
+
+// ask subscribes and unsubscribes. It fails if nothing was granted.
+func (s *subscriber) ask(ctx context.Context) error {
+	o := s.o
+	opts := packet.Options{QoS: o.qos, RetainAsPublished: o.asPublished}
+	if o.noRetained {
+		opts.RetainHandling = 2
+	}
+	if len(o.topics) > 0 {
+		p := &packet.Subscribe{SubscriptionID: o.subscribeProps.number(0x0B), User: o.subscribeProps.user()}
+		for _, f := range o.topics {
+			p.Filters = append(p.Filters, packet.SubscribeFilter{Filter: f, Options: opts})
+		}
+		// All messages go to Options.Handler: what two subscriptions match is printed once.
+		answer, err := s.c.Subscribe(ctx, p, nil)
+		if answer == nil {
+			return err
+		}
+		s.subscribed(answer)
+		granted := false
+		for i, code := range answer.Codes {
+			granted = granted || !code.Failed()
+			if code.Failed() && len(answer.Codes) > 1 {
+				o.complain("Warning: the server refuses the subscription to %s: %v", o.topics[i], code)
+			}
+		}
+		if !granted {
+			return fmt.Errorf("all subscriptions were refused: %w", err)
+		}
+	}
+	for _, f := range o.unsubscribe {
+		if _, err := s.c.Unsubscribe(ctx, &packet.Unsubscribe{Filters: []string{f}, User: o.unsubscribeProps.user()}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// subscribed prints the granted QoS for -d.
+func (s *subscriber) subscribed(a *packet.Suback) {
+	if !s.o.debug || s.o.quiet {
+		return
+	}
+	codes := make([]string, len(a.Codes))
+	for i, c := range a.Codes {
+		codes[i] = fmt.Sprint(byte(c))
+	}
+	s.out.printf("Subscribed (mid: %d): %s\n", a.PacketID, strings.Join(codes, ", "))
+}
+
+// handle prints one message.
+func (s *subscriber) handle(ctx context.Context, m *packet.Publish) {
+	o := s.o
+	switch {
+	case s.full:
+		return
+	case o.retainedOnly && !m.Retain:
+		s.finish()
+		return
+	}
+	for _, f := range o.filterOut {
+		if topic.Match(f, m.Topic) {
+			return
+		}
+	}
+	if o.removeRetained && m.Retain {
+		s.clear(ctx, m.Topic)
+	}
+	if m.Retain && o.noRetained {
+		return
+	}
+	if o.randomShare >= 100 || rand.Float64()*100 < o.randomShare {
+		s.print(m)
+	}
+	if s.printed++; o.count > 0 && s.printed == o.count {
+		s.finish()
+	}
+}
+
+// clear removes a retained message from the server. -C and --retained-only wait for the answer.
+func (s *subscriber) clear(ctx context.Context, name []byte) {
+	empty := &packet.Publish{Topic: name, QoS: 1, Retain: true}
+	err := client.FromContext(ctx).PublishAsync(ctx, empty, func(packet.Ack, error) {
+		if s.clearing--; s.full && s.clearing == 0 {
+			s.stop()
+		}
+	})
+	if err != nil {
+		s.o.complain("Warning: cannot remove the retained message of %s: %v", name, err)
+		return
+	}
+	s.clearing++
+}
+
+// finish prints no more and ends the program when no removal is under way.
+func (s *subscriber) finish() {
+	s.full = true
+	if s.clearing == 0 {
+		s.stop()
+	}
+}
+
+func (s *subscriber) stop() {
+	select {
+	case s.enough <- struct{}{}:
+	default:
+	}
+}
+
+func (s *subscriber) print(m *packet.Publish) {
+	o := s.o
+	s.line.Reset()
+	switch {
+	case o.format != "":
+		if err := s.formatMessage(m, time.Now()); err != nil {
+			o.complain("Error: %v.", err)
+		}
+	case len(m.Payload) == 0 && !o.verbose:
+		return
+	case o.verbose:
+		if len(m.Payload) == 0 {
+			if o.noNewline {
+				return
+			}
+			s.line.WriteString(string(m.Topic) + " (null)")
+			break
+		}
+		s.line.Write(m.Topic)
+		s.line.WriteByte(' ')
+		s.line.Write(m.Payload)
+	default:
+		s.line.Write(m.Payload)
+	}
+	if !o.noNewline {
+		s.line.WriteByte('\n')
+	}
+	s.out.write(func(w *bufio.Writer) { w.WriteString(s.line.String()) })
+}
