@@ -15,6 +15,10 @@
 // the process lives; an on-disk store gathers submissions and syncs once for
 // all of them.
 //
+// [Memory] is the twin that keeps everything in memory; what another store does
+// with the same records is what it does, and package storetest proves it.
+// [AppendRecord] and [DecodeRecord] are the records as bytes.
+//
 // The package must never know connections, packets on the wire, matching or
 // permissions.
 //
