@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"bytes"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -149,7 +150,11 @@ func (t *tlsStage) drain(b *Batch) error {
 		}
 	}
 	t.mu.Lock()
-	t.in = nil
+	if err == errHandover {
+		t.in = bytes.Clone(t.in) // net/http goes on here
+	} else {
+		t.in = nil
+	}
 	output := t.head != nil
 	t.mu.Unlock()
 	if output {
