@@ -3,7 +3,9 @@ package cli
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"runtime/debug"
+	"strings"
 
 	"github.com/alecthomas/kong"
 )
@@ -11,12 +13,34 @@ import (
 // root is the command tree; each field is a sub-command.
 type root struct {
 	Serve serveCommand `cmd:"" default:"withargs" help:"Run the broker. This is what nightjar does without a command."`
+	Pub   rawCommand   `cmd:"" passthrough:"" help:"Publish messages, with the flags of mosquitto_pub."`
+	Sub   rawCommand   `cmd:"" passthrough:"" help:"Subscribe and print messages, with the flags of mosquitto_sub."`
 
 	Version kong.VersionFlag `help:"Print the version."`
 }
 
-// Main runs the program named by args[0] and returns its exit code.
+// rawCommand is a command that reads its own arguments.
+type rawCommand struct {
+	Args []string `arg:"" optional:""`
+}
+
+// Main runs the program named by args[0] and returns its exit code. Started
+// under the name of a Mosquitto tool it is that tool.
 func Main(ctx context.Context, version string, args []string, io Streams) int {
+	switch strings.TrimSuffix(filepath.Base(args[0]), ".exe") {
+	case "mosquitto_pub":
+		return Pub(ctx, args[1:], io)
+	case "mosquitto_sub":
+		return Sub(ctx, args[1:], io)
+	}
+	if len(args) > 1 {
+		switch args[1] { // their flags are not kong's: -h is a host
+		case "pub":
+			return Pub(ctx, args[2:], io)
+		case "sub":
+			return Sub(ctx, args[2:], io)
+		}
+	}
 	if version == "" {
 		version = buildVersion()
 	}
