@@ -232,10 +232,10 @@ func (c *Client) Close() error {
 // Disconnect sends what is buffered and then d, or "normal disconnection" when d is nil, and returns when both goroutines
 // have ended. It does not wait for acknowledgements of the server, but it does wait for a handler that is running, so that
 // the message it handles is acknowledged. When ctx ends first the connection is cut and its error returned.
+//
+// A handler may call it with its own context. Then it returns at once, the message at hand is the last one that is handled,
+// and DISCONNECT follows its acknowledgement.
 func (c *Client) Disconnect(ctx context.Context, d *packet.Disconnect) error {
-	if c.inHandler(ctx) {
-		return ErrInHandler
-	}
 	if d == nil {
 		d = new(packet.Disconnect)
 	}
@@ -250,6 +250,9 @@ func (c *Client) Disconnect(ctx context.Context, d *packet.Disconnect) error {
 		c.finish(ErrClosed)
 	}
 	c.mu.Unlock()
+	if c.inHandler(ctx) {
+		return err
+	}
 	select {
 	case <-c.done:
 	case <-ctx.Done():

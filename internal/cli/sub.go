@@ -25,7 +25,7 @@ func Sub(ctx context.Context, args []string, io Streams) int {
 	if err != nil {
 		return o.report(err)
 	}
-	s := &subscriber{o: o, out: newOutput(io.Out), enough: make(chan struct{}, 1)}
+	s := &subscriber{o: o, out: newOutput(io.Out), cleared: make(chan struct{})}
 	copts, err := o.clientOptions(s.out, new(client.Session))
 	if err != nil {
 		return o.report(err)
@@ -35,10 +35,10 @@ func Sub(ctx context.Context, args []string, io Streams) int {
 }
 
 type subscriber struct {
-	o      *options
-	out    *output
-	c      *client.Client
-	enough chan struct{} // there is nothing more to wait for; capacity 1
+	o       *options
+	out     *output
+	c       *client.Client
+	cleared chan struct{} // closed when the last message was printed and all removals were answered
 
 	// What follows belongs to the reading goroutine of the client, of which there is one at a time.
 	printed  int
@@ -106,7 +106,7 @@ func (s *subscriber) session(ctx context.Context, timeout <-chan time.Time) (sta
 			} else if err != nil || !s.o.exitAfterSub {
 				continue
 			}
-		case <-s.enough:
+		case <-s.cleared:
 		case <-timeout:
 			s.o.complain("Timed out")
 			status = exitTimeout
@@ -125,6 +125,8 @@ func (s *subscriber) lost() (status int, again bool) {
 	var reason *client.Error
 	var broken *packet.Error
 	switch err := s.c.Err(); {
+	case errors.Is(err, client.ErrClosed): // by finish
+		return 0, false
 	case errors.As(err, &reason):
 		s.o.complain("Error: %v", reason)
 		return 0, false
@@ -191,7 +193,7 @@ func (s *subscriber) handle(ctx context.Context, m *packet.Publish) {
 	case s.full:
 		return
 	case o.retainedOnly && !m.Retain:
-		s.finish()
+		s.finish(ctx)
 		return
 	}
 	for _, f := range o.filterOut {
@@ -209,7 +211,7 @@ func (s *subscriber) handle(ctx context.Context, m *packet.Publish) {
 		s.print(m)
 	}
 	if s.printed++; o.count > 0 && s.printed == o.count {
-		s.finish()
+		s.finish(ctx)
 	}
 }
 
@@ -218,7 +220,7 @@ func (s *subscriber) clear(ctx context.Context, name []byte) {
 	empty := &packet.Publish{Topic: name, QoS: 1, Retain: true}
 	err := client.FromContext(ctx).PublishAsync(ctx, empty, func(packet.Ack, error) {
 		if s.clearing--; s.full && s.clearing == 0 {
-			s.stop()
+			close(s.cleared)
 		}
 	})
 	if err != nil {
@@ -228,18 +230,12 @@ func (s *subscriber) clear(ctx context.Context, name []byte) {
 	s.clearing++
 }
 
-// finish prints no more and ends the program when no removal is under way.
-func (s *subscriber) finish() {
+// finish prints no more and says goodbye, after the removals that are under way. The message at hand is the last one that is
+// acknowledged, so that a durable session keeps those that follow.
+func (s *subscriber) finish(ctx context.Context) {
 	s.full = true
 	if s.clearing == 0 {
-		s.stop()
-	}
-}
-
-func (s *subscriber) stop() {
-	select {
-	case s.enough <- struct{}{}:
-	default:
+		client.FromContext(ctx).Disconnect(ctx, s.o.disconnectProps.disconnect(packet.Success))
 	}
 }
 
