@@ -173,7 +173,9 @@ type Local struct {
 	cache     *router.Cache[*Client]
 	fx        sessionEffects
 	published store.Published
+	recs      []store.Record
 	to        []store.Recipient
+	again     []store.Recipient
 	pending   []pending
 	changes   changes
 	scratch   []byte

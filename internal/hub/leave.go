@@ -20,6 +20,7 @@ type departure struct {
 type departed struct {
 	client *Client
 	will   *store.Will
+	epoch  uint32
 }
 
 // Goodbye is how a connection ended.
@@ -45,6 +46,7 @@ func (h *Hub) Leave(b *transport.Batch, l *Link, g Goodbye) {
 	if c.ended {
 		delete(s.clients, c.ID)
 	}
+	h.storeDeparture(&leave)
 	c.mu.Unlock()
 	s.mu.Unlock()
 	h.depart(b, &leave)
@@ -61,19 +63,20 @@ func (h *Hub) detachFor(c *Client, g Goodbye, now int64, leave *departure) {
 	}
 	if c.durable == 0 || c.expiry == 0 { // [MQTT-4.1.0-2]
 		if c.will != nil { // [MQTT-3.1.2-8]
-			leave.wills = append(leave.wills, departed{c, c.will})
+			leave.wills = append(leave.wills, departed{c, c.will, c.epoch})
 			c.will = nil
 		}
 		h.end(c, leave)
 		return
 	}
 	h.detach(c)
-	if c.will != nil && c.will.Delay == 0 {
-		leave.wills = append(leave.wills, departed{c, c.will})
+	hadWill := c.will != nil
+	if hadWill && c.will.Delay == 0 {
+		leave.wills = append(leave.wills, departed{c, c.will, c.epoch})
 		c.will = nil
 	}
 	leave.recs = append(leave.recs, &store.SessionClosed{
-		Session: c.durable, Expiry: c.expiry, KeepWill: c.will != nil, Time: now,
+		Session: c.durable, Expiry: c.expiry, KeepWill: hadWill, Time: now,
 	})
 	c.await(now)
 }
@@ -116,8 +119,7 @@ func (c *Client) Expire(now int64) (next int64) {
 		return 0
 	}
 	if c.willAt != 0 && now >= c.willAt {
-		leave.wills = append(leave.wills, departed{c, c.will})
-		leave.recs = append(leave.recs, &store.WillTaken{Session: c.durable})
+		leave.wills = append(leave.wills, departed{c, c.will, c.epoch})
 		c.will, c.willAt = nil, 0
 	}
 	if c.endAt != 0 && now >= c.endAt {
@@ -127,6 +129,7 @@ func (c *Client) Expire(now int64) (next int64) {
 	} else {
 		next = c.nextDeadline()
 	}
+	h.storeDeparture(&leave)
 	c.mu.Unlock()
 	s.mu.Unlock()
 	h.with(func(b *transport.Batch) { h.depart(b, &leave) })
@@ -160,19 +163,41 @@ func (h *Hub) end(c *Client, leave *departure) {
 	h.timers.Stop(&c.timer)
 }
 
-// depart does what is left when no lock is held.
-func (h *Hub) depart(b *transport.Batch, leave *departure) {
-	for i := range leave.wills {
-		h.publishWill(b, leave.wills[i].client, leave.wills[i].will)
-	}
-	for i := range leave.shared {
-		h.passOn(b, &leave.shared[i])
-	}
+// storeDeparture submits what the end means for durable state. The client's
+// lock is held, so that no record of its next connection comes before.
+func (h *Hub) storeDeparture(leave *departure) {
 	if len(leave.recs) == 0 {
 		return
 	}
 	if _, err := h.store.Submit(leave.recs...); err != nil {
-		h.log.Error("store the end of a session", "err", err)
+		h.log.Error("store the end of a connection", "err", err)
+	}
+	leave.recs = nil
+}
+
+// depart does what is left when no lock is held.
+func (h *Hub) depart(b *transport.Batch, leave *departure) {
+	for i := range leave.wills {
+		d := &leave.wills[i]
+		h.publishWill(b, d.client, d.will)
+		d.client.willPublished(d.epoch)
+	}
+	for i := range leave.shared {
+		h.passOn(b, &leave.shared[i])
+	}
+}
+
+// willPublished takes the will out of the store, behind its publication so that
+// a crash between the two repeats it rather than loses it. If the client has
+// connected again meanwhile, its session has another will, or none, already.
+func (c *Client) willPublished(epoch uint32) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.durable == 0 || c.ended || c.epoch != epoch {
+		return
+	}
+	if _, err := c.hub.store.Submit(&store.WillTaken{Session: c.durable}); err != nil {
+		c.hub.log.Error("store that a will was published", "client", c.ID, "err", err)
 	}
 }
 
@@ -198,7 +223,7 @@ func (h *Hub) passOn(b *transport.Batch, e *session.Entry) {
 	l := local(b)
 	pub := &l.Pub
 	pub.SetKept(e.Message, b.Now)
-	l.to, l.pending = l.to[:0], l.pending[:0]
+	l.begin()
 	for _, g := range l.cache.Match(pub.Topic).Groups {
 		if g.Share != e.Share {
 			continue

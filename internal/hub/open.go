@@ -74,7 +74,7 @@ func (h *Hub) takeOver(b *transport.Batch, old *Client, o *Opening, leave *depar
 		l.Kick(b, packet.SessionTakenOver, "", ErrTakenOver)
 		h.detach(old)
 		if old.will != nil && (!goesOn || old.will.Delay == 0) { // [MQTT-3.1.3-9]
-			leave.wills = append(leave.wills, departed{old, old.will})
+			leave.wills = append(leave.wills, departed{old, old.will, old.epoch})
 		}
 		old.will = nil
 	}
@@ -84,7 +84,7 @@ func (h *Hub) takeOver(b *transport.Batch, old *Client, o *Opening, leave *depar
 		return
 	}
 	if old.will != nil {
-		leave.wills = append(leave.wills, departed{old, old.will})
+		leave.wills = append(leave.wills, departed{old, old.will, old.epoch})
 		old.will = nil
 	}
 	h.end(old, leave)

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/nightjarmq/nightjar/internal/message"
 	"github.com/nightjarmq/nightjar/internal/router"
@@ -18,8 +19,8 @@ type sessionEffects = session.Effects
 type pending struct {
 	client *Client
 	epoch  uint32
-	id     uint16 // 0: it went to the store only
-	at     int    // index in Local.to
+	to     store.Recipient
+	rec    int // which record of the submission
 }
 
 // Publish routes a message: it updates the retained message, finds who
@@ -40,7 +41,7 @@ func (h *Hub) Publish(b *transport.Batch, from *Client, pub *message.Publication
 			return code, 0, nil
 		}
 	}
-	l.to, l.pending = l.to[:0], l.pending[:0]
+	l.begin()
 	route := l.cache.Match(pub.Topic)
 	n := 0
 	for i := range route.Subs {
@@ -64,6 +65,9 @@ func (h *Hub) Publish(b *transport.Batch, from *Client, pub *message.Publication
 	return packet.Success, t, nil
 }
 
+// begin empties what the last message has left.
+func (l *Local) begin() { l.to, l.again, l.pending = l.to[:0], l.again[:0], l.pending[:0] }
+
 // submit stores what concerns durable state in one piece, and then lets the
 // copies for connected durable sessions leave behind it.
 func (h *Hub) submit(b *transport.Batch, l *Local, from *Client, pub *message.Publication, incoming uint16) (store.Ticket, error) {
@@ -72,27 +76,50 @@ func (h *Hub) submit(b *transport.Batch, l *Local, from *Client, pub *message.Pu
 	if len(l.to) == 0 && !keep && !open {
 		return 0, nil
 	}
-	r := &l.published
-	*r = store.Published{Message: pub.Keep(), Retain: keep, To: l.to}
+	recs := l.publishedRecords(pub)
+	first := recs[0].(*store.Published)
+	first.Retain = keep
 	if open {
-		r.From, r.FromID = from.durable, incoming
+		first.From, first.FromID = from.durable, incoming
 	}
-	t, err := h.store.Submit(r)
-	seq := r.Seq
-	r.Message = nil
+	t, err := h.store.Submit(recs...)
 	for i := range l.pending {
 		p := &l.pending[i]
 		if err != nil {
 			p.client.withdraw(p, pub.Size())
 			continue
 		}
-		p.client.transmit(b, l, p, pub, t, uint64(seq))
+		p.client.transmit(b, l, p, pub, t, uint64(recs[p.rec].(*store.Published).Seq))
 	}
 	if err != nil {
 		l.Stats.Dropped[StoreFailed]++
 		return 0, fmt.Errorf("store message for %q: %w", pub.Topic, err)
 	}
 	return t, nil
+}
+
+// publishedRecords makes the records of the message: one for all recipients, and
+// one more for each second copy.
+func (l *Local) publishedRecords(pub *message.Publication) []store.Record {
+	m := pub.Keep()
+	l.published = store.Published{Message: m, To: l.to}
+	l.recs = append(l.recs[:0], &l.published)
+	for i := range l.again {
+		l.recs = append(l.recs, &store.Published{Message: m, To: l.again[i : i+1]})
+	}
+	return l.recs
+}
+
+// addRecipient notes a durable session that the message is stored for, and
+// returns the record that it belongs to. A session is in a record once: the copy
+// of a shared subscription beside one of its own has a record to itself.
+func (l *Local) addRecipient(r store.Recipient, share string) (rec int) {
+	if share != "" && slices.ContainsFunc(l.to, func(o store.Recipient) bool { return o.Session == r.Session }) {
+		l.again = append(l.again, r)
+		return len(l.again)
+	}
+	l.to = append(l.to, r)
+	return 0
 }
 
 // deliver gives one copy to one client and returns 1 if it took it.
@@ -188,12 +215,10 @@ func (c *Client) deliver(b *transport.Batch, l *Local, e *session.Entry, pub *me
 		l.Stats.Dropped[QueueFull]++
 		return 0
 	case session.Store:
-		l.to = append(l.to, c.recipient(e, 0))
-		l.pending = append(l.pending, pending{client: c, epoch: c.epoch, at: len(l.to) - 1})
+		l.addPending(c, e, 0)
 	case session.Transmit:
 		if c.durable != 0 {
-			l.to = append(l.to, c.recipient(e, id))
-			l.pending = append(l.pending, pending{c, c.epoch, id, len(l.to) - 1})
+			l.addPending(c, e, id)
 			return 1
 		}
 		c.emit(b, 0, c.frame(l, ln, e, pub, id), 0)
@@ -233,8 +258,14 @@ func (c *Client) enqueueAbsent(l *Local, e *session.Entry, pub *message.Publicat
 	}
 	c.waiting++
 	c.bytes += size
-	l.to = append(l.to, c.recipient(e, 0))
+	l.addRecipient(c.recipient(e, 0), e.Share)
 	return 1
+}
+
+// addPending notes a connected durable session whose copy waits for its record.
+func (l *Local) addPending(c *Client, e *session.Entry, id uint16) {
+	r := c.recipient(e, id)
+	l.pending = append(l.pending, pending{client: c, epoch: c.epoch, to: r, rec: l.addRecipient(r, e.Share)})
 }
 
 func (c *Client) recipient(e *session.Entry, id uint16) store.Recipient {
@@ -266,17 +297,17 @@ func (c *Client) transmit(b *transport.Batch, l *Local, p *pending, pub *message
 	if ln == nil || c.sess == nil {
 		return // it waits in the store
 	}
-	if c.epoch != p.epoch || p.id == 0 {
+	id := p.to.PacketID
+	if c.epoch != p.epoch || id == 0 {
 		if c.epoch != p.epoch {
 			c.sess.Missed(pub.Size())
 		}
 		c.pump(b, l)
 		return
 	}
-	c.sess.Stored(p.id, seq)
-	to := &l.to[p.at]
-	e := session.Entry{QoS: to.QoS, Retain: to.Retain, IDs: to.IDs}
-	c.emit(b, t, c.frame(l, ln, &e, pub, p.id), 0)
+	c.sess.Stored(id, seq)
+	e := session.Entry{QoS: p.to.QoS, Retain: p.to.Retain, IDs: p.to.IDs}
+	c.emit(b, t, c.frame(l, ln, &e, pub, id), 0)
 }
 
 // withdraw undoes an offer whose submission failed.
@@ -284,7 +315,7 @@ func (c *Client) withdraw(p *pending, size int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.sess != nil && c.epoch == p.epoch {
-		c.sess.Withdraw(p.id, size)
+		c.sess.Withdraw(p.to.PacketID, size)
 	}
 }
 

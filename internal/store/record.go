@@ -27,7 +27,7 @@ type SessionOpened struct {
 	Epoch    uint32 // counts the connections of this session, from 1
 	ClientID string // this and User are those of the first record, for life
 	User     string // the principal that owns the session
-	Expiry   uint32 // seconds after the connection's end; packet.NeverExpires
+	Expiry   uint32 // seconds after the connection's end; 0xFFFFFFFF: never
 	Will     *Will  // replaces the session's will, nil: none
 	Time     int64  // unix milliseconds
 }
