@@ -49,7 +49,7 @@ func New(cfg Config) (*Broker, error) {
 	b.hub = hub.New(hub.Config{
 		Store: b.store, Now: b.now, Log: b.log, Access: cfg.Access,
 		Batch: b.net.Batch, Release: b.net.ReleaseBatch,
-		QueueMessages: cfg.MaxQueuedMessages, QueueBytes: cfg.MaxQueuedBytes,
+		QueueMessages: limit(cfg.MaxQueuedMessages, 100_000), QueueBytes: limit(cfg.MaxQueuedBytes, 64<<20),
 		MaxSubscriptions: cfg.MaxSubscriptions, MaxRetained: cfg.MaxRetained,
 		RetainedOff: cfg.NoRetain, MaxLevels: cfg.MaxTopicLevels,
 	})
@@ -73,7 +73,7 @@ func (b *Broker) connConfig() conn.Config {
 		Hub: b.hub, Log: b.log, Auth: cfg.Auth, Methods: cfg.Methods,
 		Batch: b.net.Batch, Release: b.net.ReleaseBatch,
 		ConnectTimeout: cfg.ConnectTimeout.Milliseconds(),
-		MaxPacket:      cfg.MaxPacketSize,
+		MaxPacket:      limit(cfg.MaxPacketSize, 16<<20),
 		MaxKeepAlive:   uint16(seconds(cfg.MaxKeepAlive, math.MaxUint16)),
 		MaxExpiry:      uint32(seconds(cfg.MaxSessionExpiry, math.MaxUint32)),
 		MaxQoS:         2,

@@ -30,7 +30,8 @@ type Config struct {
 	// the broker's own topics ($SYS, $CONTROL, $nightjar).
 	Access Access
 
-	// MaxPacketSize is the most bytes of one packet; 0: what the protocol allows.
+	// MaxPacketSize is the most bytes of one packet; 0: 16 MiB, negative: what
+	// the protocol allows.
 	MaxPacketSize int
 	// MaxInflight is how many messages of QoS 1 and 2 may be under way to one
 	// client; 0: as many as the client allows.
@@ -38,7 +39,8 @@ type Config struct {
 	// ReceiveMaximum is how many a client may have under way to us; 0: 65535.
 	ReceiveMaximum uint16
 	// MaxQueuedMessages and MaxQueuedBytes bound what waits for one client; 0:
-	// no limit. What comes beyond is dropped and counted.
+	// 100,000 messages and 64 MiB, negative: no limit. What comes beyond is
+	// dropped and counted.
 	MaxQueuedMessages int
 	MaxQueuedBytes    int
 	// OutputLimit is how many bytes may be buffered for one connection before
@@ -123,4 +125,15 @@ type (
 
 func seconds(d time.Duration, most int64) int64 {
 	return min(max(int64((d+time.Second-1)/time.Second), 0), most)
+}
+
+// limit resolves a limit of the configuration: 0 means def, negative none.
+func limit(v, def int) int {
+	switch {
+	case v < 0:
+		return 0
+	case v == 0:
+		return def
+	}
+	return v
 }

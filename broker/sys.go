@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"runtime"
+	"runtime/metrics"
 	"strconv"
 	"strings"
 	"time"
@@ -20,6 +20,7 @@ type sys struct {
 	started time.Time
 	last    map[string]string
 	loads   []load
+	heapMax int64 // bytes
 }
 
 // load is a rate per minute as a moving average over 1, 5 and 15 minutes.
@@ -120,10 +121,12 @@ func (s *sys) traffic(ctx context.Context, t *hub.Stats) {
 }
 
 func (s *sys) heap(ctx context.Context) {
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	s.number(ctx, "heap/current", int64(m.HeapAlloc))
-	s.number(ctx, "heap/maximum", int64(m.HeapSys))
+	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+	metrics.Read(sample) // unlike runtime.ReadMemStats it stops nobody
+	now := int64(sample[0].Value.Uint64())
+	s.heapMax = max(s.heapMax, now)
+	s.number(ctx, "heap/current", now)
+	s.number(ctx, "heap/maximum", s.heapMax)
 }
 
 func (s *sys) load(ctx context.Context, l *load, t *hub.Stats, since time.Duration) {

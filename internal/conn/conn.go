@@ -206,17 +206,21 @@ func (c *Conn) disconnect(h packet.Header, body []byte) error {
 // fail ends the connection for an error and returns it. The client is told the
 // reason where the protocol has a packet for that. [MQTT-4.13.1-1]
 func (c *Conn) fail(b *transport.Batch, err error) error {
-	var pe *packet.Error
-	code := packet.UnspecifiedError
-	if errors.As(err, &pe) {
-		code = pe.Code
-	}
-	if c.connected.Load() {
-		if c.Version >= packet.V5 && !errors.Is(err, hub.ErrTakenOver) {
-			c.Conn.SendControl(b, (&packet.Disconnect{Code: code}).Append(nil, c.Version))
-		}
+	if c.connected.Load() && !errors.Is(err, hub.ErrTakenOver) {
+		code, reason := explain(err)
+		c.Kick(b, code, reason, err)
 	}
 	return err
+}
+
+// explain finds what to tell a client about an error. Only what it did itself is
+// explained; what went wrong here is not its business.
+func explain(err error) (code packet.Code, reason string) {
+	var pe *packet.Error
+	if errors.As(err, &pe) {
+		return pe.Code, pe.Msg + " [" + pe.Clause + "]"
+	}
+	return packet.UnspecifiedError, ""
 }
 
 // Drained continues what waited for room in the connection.

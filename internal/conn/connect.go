@@ -2,7 +2,6 @@ package conn
 
 import (
 	"crypto/rand"
-	"errors"
 	"strconv"
 
 	"github.com/nightjarmq/nightjar/internal/hub"
@@ -87,11 +86,7 @@ func (c *Conn) authenticated(b *transport.Batch, l *hub.Local, r *authResult) er
 // say it, and returns the error. [MQTT-3.1.4-2] [MQTT-3.2.2-6]
 func (c *Conn) refuse(b *transport.Batch, l *hub.Local, err error) error {
 	l.Stats.Refused++
-	var pe *packet.Error
-	code := packet.UnspecifiedError
-	if errors.As(err, &pe) {
-		code = pe.Code
-	}
+	code, reason := explain(err)
 	v := c.Version
 	if code == packet.UnsupportedProtocolVersion && v != packet.V5 {
 		v = packet.V311 // [3.1.1: MQTT-3.1.2-2] the code for those who speak another version
@@ -100,7 +95,11 @@ func (c *Conn) refuse(b *transport.Batch, l *hub.Local, err error) error {
 		return err // [3.1.1: MQTT-3.1.4-1] closed without a CONNACK
 	}
 	l.Stats.PacketsOut++
-	c.Conn.SendControl(b, (&packet.Connack{Code: code}).Append(nil, v))
+	ack := packet.Connack{Code: code}
+	if reason != "" {
+		ack.ReasonString = packet.Some(reason)
+	}
+	c.Conn.SendControl(b, ack.Append(nil, v))
 	return err
 }
 

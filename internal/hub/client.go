@@ -60,10 +60,14 @@ func (c *Client) Link() *Link { return c.link.Load() }
 func (l *Link) Kick(b *transport.Batch, code packet.Code, reason string, cause error) {
 	if l.Version >= packet.V5 {
 		d := packet.Disconnect{Code: code}
+		p := d.Append(nil, l.Version)
 		if reason != "" {
 			d.ReasonString = packet.Some(reason)
+			if long := d.Append(nil, l.Version); l.fits(len(long)) { // [MQTT-3.14.2-3]
+				p = long
+			}
 		}
-		l.Conn.SendControl(b, d.Append(nil, l.Version))
+		l.Conn.SendControl(b, p)
 	}
 	l.Conn.Close(cause)
 }
