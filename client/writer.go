@@ -84,30 +84,38 @@ func (c *Client) writeLoop() {
 				return
 			}
 		}
-		for {
-			b, last := c.take(spare)
-			if len(b) > 0 {
-				if c.tick > 0 {
-					c.conn.SetWriteDeadline(time.Now().Add(c.tick + c.tick/2))
-				}
-				if _, err := c.conn.Write(b); err != nil {
-					c.fail(err)
-					c.conn.Close()
-					return
-				}
-				alive.wrote = time.Now()
+		var last bool
+		if spare, last = c.flush(alive, spare); last {
+			return
+		}
+	}
+}
+
+// flush writes until nothing is buffered. It gives back the buffer to use next time, and last when the connection is over.
+func (c *Client) flush(alive *keepAlive, spare []byte) (_ []byte, last bool) {
+	for {
+		b, last := c.take(spare)
+		if len(b) > 0 {
+			if c.tick > 0 {
+				c.conn.SetWriteDeadline(time.Now().Add(c.tick + c.tick/2))
 			}
-			if cap(b) > 2*maxBuffered {
-				b = nil
+			if _, err := c.conn.Write(b); err != nil {
+				c.fail(err)
+				c.conn.Close()
+				return nil, true
 			}
-			spare = b
-			if last {
-				c.hangUp()
-				return
-			}
-			if len(b) == 0 {
-				break
-			}
+			alive.wrote = time.Now()
+		}
+		if last {
+			c.hangUp()
+			return nil, true
+		}
+		empty := len(b) == 0
+		if spare = b; cap(b) > 2*maxBuffered {
+			spare = nil
+		}
+		if empty {
+			return spare, false
 		}
 	}
 }
