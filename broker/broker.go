@@ -27,6 +27,7 @@ type Broker struct {
 	net   *transport.Server
 	now   func() int64
 	bound []*transport.Listener
+	pipe  *transport.Listener // for Pipe
 	sys   *sys
 }
 
@@ -57,6 +58,11 @@ func New(cfg Config) (*Broker, error) {
 	b.sys = newSys(b)
 	if err := b.hub.Load(); err != nil {
 		return nil, fmt.Errorf("load the store: %w", err)
+	}
+	var err error
+	b.pipe, err = b.net.Listen(transport.ListenerConfig{Name: "in-process", Network: "pipe", Data: &conn.Limits{Anonymous: true}})
+	if err != nil {
+		return nil, err
 	}
 	for _, l := range cfg.Listeners {
 		if err := b.listen(l); err != nil {
