@@ -29,7 +29,7 @@ type tlsStage struct {
 
 	mu      sync.Mutex // guards what follows
 	arrived sync.Cond
-	in      []byte // ciphertext: own during the handshake, else borrowed by input
+	in      []byte   // ciphertext: own during the handshake, else borrowed by input
 	shaking bool     // until the owner has seen the end of the handshake
 	err     error    // of the handshake, or why Read must end
 	under   net.Conn // set when the connection was handed over to net/http

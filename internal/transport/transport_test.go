@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"math/big"
 	"net"
+	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -20,7 +21,13 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if mode := os.Getenv("TRANSPORT_CHILD"); mode != "" {
+		child(mode)
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // patience is how long a test waits for what must happen.
 const patience = 20 * time.Second
@@ -52,6 +59,7 @@ type rig struct {
 	kind
 	s    *Server
 	ln   *Listener
+	addr string // of a server in another process, instead of ln
 	stop func() // ends Run and waits for it
 }
 
@@ -104,6 +112,8 @@ func (r *rig) raw(t testing.TB) net.Conn {
 	var err error
 	if r.network == "pipe" {
 		c, err = r.ln.Dial()
+	} else if r.addr != "" {
+		c, err = net.Dial(r.network, r.addr)
 	} else {
 		c, err = net.Dial(r.ln.Addr().Network(), r.ln.Addr().String())
 	}
@@ -191,7 +201,6 @@ func eventually(t testing.TB, what string, ok func() bool) {
 }
 
 func certificate(t testing.TB) tls.Certificate {
-	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)

@@ -232,7 +232,7 @@ func TestCloseFrames(t *testing.T) {
 		want  string
 	}{{nil, "close 1000"}, {errors.New("keep-alive"), "close 1000"}, {ErrServerClosed, "close 1001"}} {
 		handlers, made := probes(t, &probe{})
-		r := start(t, webKinds[0], Config{NewHandler: handlers}, ListenerConfig{})
+		r := start(t, webKinds[0], Config{NewHandler: handlers, CloseTimeout: 100 * time.Millisecond}, ListenerConfig{})
 		_, in := open(t, r)
 		await(t, made).c.Close(c.cause)
 		checkAnswers(t, in, []string{c.want})
