@@ -85,7 +85,7 @@ func (b *Broker) connConfig() conn.Config {
 		MaxQoS:         2,
 		ReceiveMaximum: cfg.ReceiveMaximum,
 		TopicAliases:   10,
-		MaxInflight:    cfg.MaxInflight,
+		MaxInflight:    cmp.Or(cfg.MaxInflight, 1000),
 		RetainOff:      cfg.NoRetain,
 		EmptyClientID:  !cfg.RefuseEmptyClientID,
 		ClientIDPrefix: cmp.Or(cfg.ClientIDPrefix, "auto-"),

@@ -34,7 +34,7 @@ type Config struct {
 	// the protocol allows.
 	MaxPacketSize int
 	// MaxInflight is how many messages of QoS 1 and 2 may be under way to one
-	// client; 0: as many as the client allows.
+	// client, at most what it allows; 0: 1000.
 	MaxInflight uint16
 	// ReceiveMaximum is how many a client may have under way to us; 0: 65535.
 	ReceiveMaximum uint16

@@ -25,6 +25,9 @@ func (b *Broker) Publish(ctx context.Context, m Message) error {
 	if err := topic.ValidateName(m.Topic); err != nil {
 		return fmt.Errorf("publish to %q: %w", m.Topic, err)
 	}
+	if !packet.ValidUTF8([]byte(m.Topic)) {
+		return fmt.Errorf("publish to %q: the topic is not UTF-8", m.Topic)
+	}
 	if m.QoS > 2 {
 		return fmt.Errorf("publish to %q: QoS %d does not exist", m.Topic, m.QoS)
 	}

@@ -42,7 +42,7 @@ var (
 // Feed cuts data into packets and handles those that are complete.
 func (c *Conn) Feed(b *transport.Batch, data []byte) (n int, err error) {
 	l := hub.LocalOf(b)
-	defer l.Sync()
+	defer l.Sync(b.Now)
 	for n < len(data) && !c.ended {
 		h, ok, err := packet.ReadHeader(data[n:])
 		if err == nil {
@@ -227,7 +227,7 @@ func explain(err error) (code packet.Code, reason string) {
 func (c *Conn) Drained(b *transport.Batch) {
 	if c.Client != nil && c.connected.Load() {
 		c.Client.Drained(b)
-		hub.LocalOf(b).Sync()
+		hub.LocalOf(b).Sync(b.Now)
 	}
 }
 
@@ -242,7 +242,7 @@ func (c *Conn) Closed(b *transport.Batch, err error) {
 		h.Leave(b, &c.Link, c.goodbye)
 	}
 	c.logClosed(err)
-	l.Sync()
+	l.Sync(b.Now)
 }
 
 func (c *Conn) logClosed(err error) {

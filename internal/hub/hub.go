@@ -179,6 +179,7 @@ type Local struct {
 	pending   []pending
 	changes   changes
 	scratch   []byte
+	swept     int64 // unix ms of the last look at the route cache
 	total     Counters
 }
 
@@ -200,6 +201,6 @@ func local(b *transport.Batch) *Local { return LocalOf(b) }
 func (h *Hub) with(f func(b *transport.Batch)) {
 	b := h.cfg.Batch()
 	f(b)
-	local(b).Sync()
+	local(b).Sync(b.Now)
 	h.cfg.Release(b)
 }

@@ -54,8 +54,13 @@ type Counters struct {
 }
 
 // Sync makes what was counted visible to Totals. A loop calls it once per read
-// batch, so that counting costs no atomic operation per message.
-func (l *Local) Sync() {
+// batch, so that counting costs no atomic operation per message. now is unix
+// milliseconds: from time to time routes that are no longer valid are let go.
+func (l *Local) Sync(now int64) {
+	if now-l.swept >= sweepEvery {
+		l.swept = now
+		l.cache.Sweep()
+	}
 	s, t := &l.Stats, &l.total
 	move(&s.PacketsIn, &t.PacketsIn)
 	move(&s.PacketsOut, &t.PacketsOut)
@@ -73,6 +78,10 @@ func (l *Local) Sync() {
 		move(&s.Dropped[i], &t.Dropped[i])
 	}
 }
+
+// sweepEvery is how long, in milliseconds, a stale route may keep clients that
+// are gone in memory.
+const sweepEvery = 60_000
 
 func move(from *int64, to *atomic.Int64) {
 	if *from != 0 {
