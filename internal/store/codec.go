@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/nightjarmq/nightjar/internal/message"
+	"github.com/nightjarmq/nightjar/packet"
 )
 
 // Errors of [DecodeRecord].
@@ -214,7 +215,16 @@ func (c *coder) will(p **Will) {
 		*p = new(Will)
 	}
 	c.message(&(*p).Message)
+	c.optional(&(*p).Expiry)
 	number(c, &(*p).Delay)
+}
+
+// optional is a flag and, if that is set, a number.
+func (c *coder) optional(v *packet.Opt[uint32]) {
+	c.flag(&v.Set)
+	if v.Set {
+		number(c, &v.Value)
+	}
 }
 
 // recipientLen is the length of the shortest recipient.

@@ -7,6 +7,7 @@ import (
 	"math"
 	"reflect"
 	"runtime"
+	"slices"
 	"testing"
 
 	"github.com/nightjarmq/nightjar/internal/message"
@@ -17,7 +18,9 @@ import (
 func records() []Record {
 	m := &message.Message{Topic: "a/b", Payload: []byte("hello"), Props: []byte{1, 1}, Expires: 1700000000000, QoS: 2, Retain: true}
 	return []Record{
-		&SessionOpened{Session: 1, Epoch: 2, ClientID: "c", User: "u", Expiry: math.MaxUint32, Will: &Will{Message: m, Delay: 5}, Time: 1700000000000},
+		&SessionOpened{Session: 1, Epoch: 2, ClientID: "c", User: "u", Expiry: math.MaxUint32, Will: &Will{Message: m, Expiry: packet.Opt[uint32]{Value: 300, Set: true}, Delay: 5}, Time: 1700000000000},
+		&SessionOpened{Will: &Will{Message: &message.Message{}}},
+		&SessionOpened{Will: &Will{Message: &message.Message{}, Expiry: packet.Opt[uint32]{Set: true}}},
 		&SessionOpened{},
 		&SessionClosed{Session: 300, Expiry: 70000, KeepWill: true, Time: -1},
 		&SessionClosed{},
@@ -69,6 +72,8 @@ func TestRecordFormat(t *testing.T) {
 		{&Published{Seq: 1, Message: &message.Message{Topic: "t", Payload: []byte("pp"), QoS: 1}, To: []Recipient{{Session: 2, Epoch: 3, PacketID: 4, QoS: 1, IDs: []uint32{5}}}},
 			"\x07\x01\x01t\x02pp\x00\x00\x01\x00\x00\x01\x02\x03\x04\x01\x00\x01\x05\x00\x00"},
 		{&SessionOpened{Session: 1, Epoch: 2, ClientID: "c", Expiry: 3, Time: 4}, "\x01\x01\x02\x01c\x00\x03\x00\x04"},
+		{&SessionOpened{Session: 1, Will: &Will{Message: &message.Message{Topic: "w", Payload: []byte("p")}, Expiry: packet.Opt[uint32]{Value: 9, Set: true}, Delay: 7}},
+			"\x01\x01\x00\x00\x00\x00\x01\x01w\x01p\x00\x00\x00\x00\x01\x09\x07\x00"},
 		{&SessionClosed{Session: 1, Expiry: 2, KeepWill: true, Time: 3}, "\x02\x01\x02\x01\x03"},
 	}
 	for _, c := range cases {
@@ -128,9 +133,15 @@ func FuzzDecodeRecord(f *testing.F) {
 	})
 }
 
+// published is the first such record.
+func published() Record {
+	all := records()
+	return all[slices.IndexFunc(all, func(r Record) bool { _, ok := r.(*Published); return ok })]
+}
+
 func BenchmarkAppendRecord(b *testing.B) {
 	var dst []byte
-	r := records()[9]
+	r := published()
 	b.ReportAllocs()
 	for b.Loop() {
 		dst = AppendRecord(dst[:0], r)
@@ -138,7 +149,7 @@ func BenchmarkAppendRecord(b *testing.B) {
 }
 
 func BenchmarkDecodeRecord(b *testing.B) {
-	src := AppendRecord(nil, records()[9])
+	src := AppendRecord(nil, published())
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, _, err := DecodeRecord(src); err != nil {

@@ -114,6 +114,11 @@ var cases = []struct {
 		w := &message.Message{Topic: "w", Payload: []byte{0, 255}, Props: []byte{1, 1}, Expires: 1 << 40, QoS: 2, Retain: true}
 		d.submit(&store.SessionOpened{Session: d.id(1), Epoch: 1, Will: &store.Will{Message: w, Delay: math.MaxUint32}})
 		d.agree()
+		for _, seconds := range []uint32{0, 300, math.MaxUint32} { // an interval of 0 is not none
+			expiry := packet.Opt[uint32]{Value: seconds, Set: true}
+			d.submit(&store.SessionOpened{Session: d.id(1), Epoch: 1, Will: &store.Will{Message: w, Expiry: expiry}})
+			d.agree()
+		}
 	}},
 
 	// Subscriptions.

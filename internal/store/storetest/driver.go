@@ -227,7 +227,7 @@ func (st *state) plain() {
 		ss := &st.sessions[i]
 		ss.info.Subscriptions = nilIfEmpty(ss.info.Subscriptions)
 		if w := ss.info.Will; w != nil {
-			ss.info.Will = &store.Will{Message: plainMessage(w.Message), Delay: w.Delay}
+			ss.info.Will = &store.Will{Message: plainMessage(w.Message), Expiry: w.Expiry, Delay: w.Delay}
 		}
 		ss.resume.Incoming = nilIfEmpty(ss.resume.Incoming)
 		ss.resume.Inflight = plainEntries(ss.resume.Inflight)
@@ -297,7 +297,11 @@ func willText(w *store.Will) string {
 	if w == nil {
 		return ""
 	}
-	return fmt.Sprintf(" will %s delay %d", messageText(w.Message), w.Delay)
+	s := fmt.Sprintf(" will %s delay %d", messageText(w.Message), w.Delay)
+	if w.Expiry.Set {
+		s += fmt.Sprintf(" message-expiry %d", w.Expiry.Value)
+	}
+	return s
 }
 
 func optionsText(o packet.Options) string {

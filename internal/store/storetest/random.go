@@ -127,7 +127,11 @@ func drawWill(rt *rapid.T) *store.Will {
 	if !rapid.Bool().Draw(rt, "will") {
 		return nil
 	}
-	return &store.Will{Message: drawMessage(rt), Delay: rapid.Uint32().Draw(rt, "delay")}
+	w := &store.Will{Message: drawMessage(rt), Delay: rapid.Uint32().Draw(rt, "delay")}
+	if rapid.Bool().Draw(rt, "expires") {
+		w.Expiry = packet.Opt[uint32]{Value: rapid.Uint32Range(0, 3).Draw(rt, "expiry"), Set: true}
+	}
+	return w
 }
 
 // longQueues drains two long queues of the same messages, one from the front
