@@ -57,7 +57,7 @@ func (h *Hub) Publish(b *transport.Batch, from *Client, pub *message.Publication
 	}
 	t, err := h.submit(b, l, from, pub, incoming)
 	if err != nil {
-		return packet.UnspecifiedError, 0, err
+		return packet.QuotaExceeded, 0, err
 	}
 	if n == 0 && len(route.Subs)+len(route.Groups) == 0 {
 		return packet.NoMatchingSubscribers, t, nil

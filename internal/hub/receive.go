@@ -31,7 +31,10 @@ func (c *Client) Receive(b *transport.Batch, l *Link, in *packet.Publish, raw []
 	}
 	code, t, err := c.hub.Publish(b, c, pub, incoming)
 	if err != nil {
-		return err
+		if in.QoS > 0 && l.Version < packet.V5 {
+			return err // no acknowledgement, and the client tries again
+		}
+		c.hub.log.Warn("a message was refused because it could not be stored", "client", c.ID, "err", err)
 	}
 	if code == packet.RetainNotSupported {
 		return &packet.Error{Code: code, Clause: "MQTT-3.2.2-14", Msg: "retained messages are switched off"}
