@@ -99,4 +99,8 @@ func newClock(now func() time.Time) clock {
 	return clock{start: time.Now(), base: now().UnixMilli()}
 }
 
-func (k *clock) now() int64 { return k.base + int64(time.Since(k.start)/time.Millisecond) }
+func (k *clock) now() int64 { return k.at(k.elapsed()) }
+
+// elapsed is the time since the clock was made, at its unix milliseconds.
+func (k *clock) elapsed() time.Duration         { return time.Since(k.start) }
+func (k *clock) at(elapsed time.Duration) int64 { return k.base + elapsed.Milliseconds() }

@@ -60,6 +60,9 @@ func (quiet) Feed(b *Batch, data []byte) (int, error) { return len(data), nil }
 func (quiet) Drained(*Batch)                          {}
 func (quiet) Closed(*Batch, error)                    {}
 
+// fewFiles is how many descriptors the child "few" has.
+const fewFiles = 40
+
 // child serves until its input ends. Every line of input asks for the memory
 // that is not needed to be given back.
 func child(mode string) {
@@ -67,6 +70,10 @@ func child(mode string) {
 	cfg.Loops, _ = strconv.Atoi(os.Getenv("TRANSPORT_LOOPS"))
 	if mode == "fan" {
 		cfg.NewHandler = new(fan).open
+	}
+	if mode == "few" {
+		cfg.NewHandler = newEcho
+		syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: fewFiles, Max: fewFiles})
 	}
 	lc := ListenerConfig{Address: "127.0.0.1:0"}
 	if mode == "tls" {
@@ -164,6 +171,9 @@ func (p *process) cpu(t testing.TB) time.Duration {
 
 // TestIdleMemory: an idle connection costs its struct, not buffers or stacks.
 func TestIdleMemory(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector needs memory of its own")
+	}
 	for _, c := range []struct {
 		mode    string
 		n, most int

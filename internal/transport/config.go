@@ -11,7 +11,8 @@ import (
 )
 
 // Handler is what a connection's bytes are given to. All calls for one
-// connection come one at a time, from the loop or goroutine that owns it.
+// connection come one at a time. The batch may be another one in every call:
+// connections move between loops.
 type Handler interface {
 	// Feed takes what has arrived and was not consumed yet. data is borrowed
 	// until return and may be changed. Feed returns how many bytes it consumed;
@@ -59,7 +60,8 @@ type Config struct {
 	// NewLocal makes the value of Batch.Local for a new batch; nil leaves it nil.
 	NewLocal func() any
 
-	// Loops bounds the number of event loops; 0 means GOMAXPROCS.
+	// Loops bounds the number of event loops; 0 means GOMAXPROCS. Under light
+	// load all connections gather on one loop, which is cheaper than several.
 	Loops int
 
 	// OutLimit is the number of bytes that may wait in the output buffer of one

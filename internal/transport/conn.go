@@ -27,6 +27,7 @@ const (
 
 	// What the owner is asked to do.
 	doAdopt
+	doMove
 	doShaken
 	doResume
 	doDrain
@@ -36,7 +37,7 @@ const (
 	doWatch
 	doWrite
 
-	doAny = doAdopt | doShaken | doResume | doDrain | doBroken | doClose | doFlushed | doWatch | doWrite
+	doAny = doAdopt | doMove | doShaken | doResume | doDrain | doBroken | doClose | doFlushed | doWatch | doWrite
 )
 
 // controlReserve is how far SendControl may exceed the limit.
@@ -56,6 +57,7 @@ type Conn struct {
 	ws    *wsStage
 	slot  uint32 // index in the loop's table
 	gen   uint32 // tells apart connections that had the same slot
+	seen  uint16 // the loop's window in which input came last
 	begun bool   // the first bytes were looked at
 	final bool   // everything is written and our side is shut down
 	timed bool   // in the loop's list of connections with a deadline

@@ -148,9 +148,11 @@ func (l *Listener) Close() error {
 func (l *Listener) CloseConnections(cause error) {
 	l.s.mu.Lock()
 	defer l.s.mu.Unlock()
+	l.s.moves.Lock()
 	for _, loop := range l.s.loops {
 		loop.closeOf(l, cause)
 	}
+	l.s.moves.Unlock()
 	for st := range l.s.streams {
 		if st.c.l == l {
 			st.c.Close(cause)

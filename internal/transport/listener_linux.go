@@ -129,7 +129,9 @@ func (l *loop) accept(slot int) {
 
 // place gives a new connection to a loop.
 func (l *loop) place(c *Conn) {
-	target := l.s.pick()
+	target := l.s.pick(l.b.Now)
+	l.s.moves.RLock()
+	defer l.s.moves.RUnlock()
 	if !target.claim() {
 		sysClose(c.fd)
 		c.l.gone()
@@ -137,23 +139,12 @@ func (l *loop) place(c *Conn) {
 	}
 	c.loop = target
 	if target == l {
-		l.adopt(c)
+		l.adopt(c, true)
 		return
 	}
 	c.mu.Lock()
 	c.post(doAdopt)
 	c.mu.Unlock()
-}
-
-// pick returns the loop for a new connection.
-func (s *Server) pick() *loop {
-	best := s.loops[0]
-	for _, l := range s.loops[1:] {
-		if l.count.Load() < best.count.Load() {
-			best = l
-		}
-	}
-	return best
 }
 
 func (l *Listener) accept() (fd int32, peer addr, err error) {

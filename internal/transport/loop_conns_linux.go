@@ -8,8 +8,9 @@ import (
 	"syscall"
 )
 
-// adopt gives c a slot in this loop and begins to watch it.
-func (l *loop) adopt(c *Conn) {
+// adopt gives c a slot in this loop and begins to watch it. Fresh connections
+// have not been in another loop before.
+func (l *loop) adopt(c *Conn, fresh bool) {
 	if n := len(l.free); n > 0 {
 		c.slot = l.free[n-1]
 		l.free = l.free[:n-1]
@@ -28,7 +29,9 @@ func (l *loop) adopt(c *Conn) {
 	if err != nil {
 		c.Close(err)
 	}
-	c.begin(l.b)
+	if fresh {
+		c.begin(l.b)
+	}
 	l.watch(c)
 	if l.closing {
 		c.Close(ErrServerClosed)

@@ -39,8 +39,10 @@ type loop struct {
 	armed     bool        // the file has a deadline for the next sweep
 	todo      []*Conn
 	closing   bool // connections that come now are too late
+	balance   balance
 
 	count atomic.Int32 // connections
+	load  load
 
 	mu        sync.Mutex
 	pending   []*Conn // posted connections
@@ -141,7 +143,9 @@ func (l *loop) turns(uintptr) bool {
 	for {
 		l.more = false
 		n := sysPoll(l.ep, l.events)
-		l.b.Now = l.s.clock.now()
+		now := l.s.clock.elapsed()
+		l.b.Now = l.s.clock.at(now)
+		l.measure(now)
 		l.more = n == len(l.events)
 		for i := range l.events[:n] {
 			l.event(&l.events[i])
@@ -158,6 +162,7 @@ func (l *loop) turns(uintptr) bool {
 			continue
 		}
 		if l.park() {
+			l.rest()
 			if l.nextSweep != 0 {
 				l.arm()
 			}
@@ -235,6 +240,7 @@ func (l *loop) event(ev *syscall.EpollEvent) {
 	}
 	if ev.Events&(readEvents|endEvents) != 0 {
 		l.readable(c, ev.Events&endEvents != 0, ev.Events&(syscall.EPOLLHUP|syscall.EPOLLERR) != 0)
+		l.rebalance(c)
 	}
 }
 
@@ -255,8 +261,7 @@ func (l *loop) readable(c *Conn, ended, gone bool) {
 	switch {
 	case err == errAgain:
 	case err == io.EOF:
-		c.end()
-		c.Close(io.EOF)
+		c.peerEnded(io.EOF)
 	case err != nil:
 		c.fail(err)
 	case full || ended:
@@ -326,8 +331,8 @@ func (l *loop) closeAll(o order) {
 }
 
 func (l *loop) lookAfter(c *Conn, do flags) {
-	if do&doAdopt != 0 {
-		l.adopt(c)
+	if do&(doAdopt|doMove) != 0 {
+		l.adopt(c, do&doAdopt != 0)
 	}
 	if l.conns[c.slot] != c {
 		return // gone

@@ -134,6 +134,15 @@ func (c *Conn) writeError() error {
 	return c.cause
 }
 
+// peerEnded closes the connection because nothing more will arrive, but not
+// before a running TLS handshake has brought to light what came with its end.
+func (c *Conn) peerEnded(err error) {
+	c.end()
+	if c.tls == nil || !c.tls.peerEnded() {
+		c.Close(err)
+	}
+}
+
 // end notes that the peer has closed its side.
 func (c *Conn) end() {
 	c.mu.Lock()

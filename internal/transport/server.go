@@ -18,6 +18,10 @@ type Server struct {
 	shakes chan struct{} // taken while a TLS handshake computes
 	wg     sync.WaitGroup
 
+	// moves is held by whoever hands a connection to another loop, and wholly by
+	// whoever asks all loops for something: so no connection is missed.
+	moves sync.RWMutex
+
 	batchMu sync.Mutex
 	batches []*Batch // free
 

@@ -17,6 +17,7 @@ type stream struct {
 	conn  net.Conn
 	try   tryWriter     // nil where writing cannot be tried
 	woken chan struct{} // holds one token after wake
+	ended bool          // nothing more will arrive
 }
 
 const (
@@ -114,7 +115,7 @@ func (st *stream) await(ready func() bool) {
 
 // read waits for input, or for a call of wake.
 func (st *stream) read(buf []byte) (int, error) {
-	if st.c.halted.Load() {
+	if st.ended || st.c.halted.Load() {
 		<-st.woken
 		return 0, nil
 	}
@@ -139,8 +140,8 @@ func (st *stream) turn(data []byte, err error) {
 		if errors.Is(err, io.ErrClosedPipe) {
 			err = io.EOF
 		}
-		c.end()
-		c.Close(err)
+		st.ended = true
+		c.peerEnded(err)
 	}
 	for do := c.take(); do != 0; do = c.take() {
 		c.act(b, do)
@@ -167,6 +168,7 @@ func (st *stream) input(b *Batch, data []byte) error {
 // linger waits until the output has been written, then until the peer closes.
 func (st *stream) linger() {
 	c := st.c
+	st.discard()
 	st.await(st.flushed)
 	c.mu.Lock()
 	peerEnded := c.flags&(ended|broken) != 0
@@ -174,6 +176,24 @@ func (st *stream) linger() {
 	if half, ok := st.conn.(interface{ CloseWrite() error }); ok && !peerEnded && half.CloseWrite() == nil {
 		st.conn.SetReadDeadline(time.Now().Add(time.Second))
 		io.Copy(io.Discard, st.conn)
+	}
+}
+
+// discard throws away what the peer says until the output has been written: a
+// peer may not listen before it has spoken.
+func (st *stream) discard() {
+	buf := make([]byte, smallRead)
+	limit := time.Now().Add(st.c.l.s.cfg.CloseTimeout)
+	for time.Now().Before(limit) {
+		st.conn.SetReadDeadline(limit)
+		st.c.take() // from here on, wake ends the Read
+		if st.flushed() {
+			return
+		}
+		if _, err := st.conn.Read(buf); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+			st.c.end()
+			return
+		}
 	}
 }
 

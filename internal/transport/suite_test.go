@@ -277,11 +277,11 @@ func testPause(t *testing.T, k kind) {
 	hold := true
 	fed := make(chan int, 1000)
 	handlers, made := probes(t, &probe{feed: func(p *probe, b *Batch, data []byte) (int, error) {
-		fed <- len(data)
 		mu.Lock()
 		defer mu.Unlock()
 		if hold {
 			p.c.Pause()
+			fed <- len(data)
 			return 1, nil
 		}
 		p.c.Send(b, data)

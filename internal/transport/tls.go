@@ -30,6 +30,7 @@ type tlsStage struct {
 	mu      sync.Mutex // guards what follows
 	arrived sync.Cond
 	in      []byte   // ciphertext: own during the handshake, else borrowed by input
+	eof     bool     // the peer has ended its side of the socket
 	shaking bool     // until the owner has seen the end of the handshake
 	err     error    // of the handshake, or why Read must end
 	under   net.Conn // set when the connection was handed over to net/http
@@ -171,6 +172,16 @@ func (t *tlsStage) drain(b *Batch) error {
 	return err
 }
 
+// peerEnded notes that no more input will come. It reports whether the end of
+// the handshake, which will notice, is still to come.
+func (t *tlsStage) peerEnded() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.eof = true
+	t.arrived.Signal()
+	return t.started && t.shaking
+}
+
 // abort ends a handshake that is still running.
 func (t *tlsStage) abort() {
 	t.mu.Lock()
@@ -279,7 +290,7 @@ type tlsPipe tlsStage
 func (t *tlsPipe) Read(p []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for t.shaking && len(t.in) == 0 && t.err == nil {
+	for t.shaking && len(t.in) == 0 && t.err == nil && !t.eof {
 		<-t.c.l.s.shakes // others may use the processor meanwhile
 		t.arrived.Wait()
 		t.mu.Unlock()
@@ -293,6 +304,8 @@ func (t *tlsPipe) Read(p []byte) (int, error) {
 		return n, nil
 	case t.err != nil:
 		return 0, t.err
+	case t.eof:
+		return 0, io.EOF
 	case t.under != nil:
 		under := t.under
 		t.mu.Unlock()
