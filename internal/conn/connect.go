@@ -155,7 +155,7 @@ func (c *Conn) open(b *transport.Batch, l *hub.Local, p *packet.Connect, user st
 		SendAliases:    p.TopicAliasMaximum.Or(0),
 		ReceiveAliases: cfg.TopicAliases,
 	}
-	c.MaxPacket = int(p.MaximumPacketSize.Or(0))
+	c.MaxPacket = int(p.MaximumPacketSize.Or(packet.MaxVarint + 5))
 	c.Aliases = p.TopicAliasMaximum.Or(0) > 0
 	c.announce(p, &ack, o.ClientID)
 	o.Answer = func(dst []byte, present bool) []byte {

@@ -79,6 +79,7 @@ func (l *Link) room() int { return roomBytes - l.Conn.Buffered() }
 // roomBytes is how much of the output buffer messages of QoS 1 and 2 may fill.
 const roomBytes = 512 << 10
 
-// fits reports whether a packet of n bytes may be sent to the client.
+// fits reports whether a packet of n bytes may be sent to the client; one of 0
+// bytes is larger than the protocol can say.
 // [MQTT-3.1.2-24]
-func (l *Link) fits(n int) bool { return l.MaxPacket == 0 || n <= l.MaxPacket }
+func (l *Link) fits(n int) bool { return n > 0 && (l.MaxPacket == 0 || n <= l.MaxPacket) }

@@ -143,7 +143,7 @@ func (c *Client) resume(b *transport.Batch, t store.Ticket) error {
 	for i := range r.Inflight {
 		inflight[i], released[i] = entry(&r.Inflight[i]), r.Inflight[i].Released
 	}
-	c.sess.Resume(r.Incoming, inflight, released, r.Queued, int(r.Bytes), b.Now, &l.fx)
+	c.sess.Resume(r.Incoming, inflight, released, r.Queued, int(r.Bytes), &l.fx)
 	c.continueWith(b, l, &l.fx)
 	return nil
 }

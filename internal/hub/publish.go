@@ -189,7 +189,11 @@ func (c *Client) deliver0Alias(b *transport.Batch, l *Local, ln *Link, d *router
 		k.Alias, k.NoTopic = c.sess.Alias(string(pub.Topic))
 	}
 	l.scratch = pub.Append(l.scratch[:0], &k)
-	return l.send0(b, ln, l.scratch, len(pub.Payload))
+	n := l.send0(b, ln, l.scratch, len(pub.Payload))
+	if n == 0 && !k.NoTopic {
+		c.sess.Unalias(string(pub.Topic))
+	}
+	return n
 }
 
 // deliver gives a message of QoS 1 or 2 to the client: to its connection if its
@@ -209,7 +213,8 @@ func (c *Client) deliver(b *transport.Batch, l *Local, e *session.Entry, pub *me
 		return 0
 	}
 	e.Message = pub.Keep()
-	id, v := c.sess.Offer(e, ln.room() > 0)
+	room := ln.room() > 0
+	id, v := c.sess.Offer(e, room)
 	switch v {
 	case session.QueueFull:
 		l.Stats.Dropped[QueueFull]++
@@ -223,7 +228,9 @@ func (c *Client) deliver(b *transport.Batch, l *Local, e *session.Entry, pub *me
 		}
 		c.emit(b, 0, c.frame(l, ln, e, pub, id), 0)
 	case session.Queued:
-		c.wantDrain(ln)
+		if !room { // there may be by now, and then nothing else would look at the queue
+			ln.Conn.WantDrain()
+		}
 	}
 	return 1
 }
@@ -301,6 +308,8 @@ func (c *Client) transmit(b *transport.Batch, l *Local, p *pending, pub *message
 	if c.epoch != p.epoch || id == 0 {
 		if c.epoch != p.epoch {
 			c.sess.Missed(pub.Size())
+		} else {
+			c.sess.Filed()
 		}
 		c.pump(b, l)
 		return

@@ -54,7 +54,7 @@ func (c *Client) pump(b *transport.Batch, l *Local) {
 func (c *Client) continueWith(b *transport.Batch, l *Local, fx *session.Effects) {
 	ln := c.link.Load()
 	for ln != nil {
-		if waiting, _ := c.sess.Waiting(); waiting > 0 {
+		if c.sess.Pending() {
 			c.sess.Pump(ln.room()-len(fx.Out), b.Now, fx)
 			if fx.Refill > 0 && c.refill(fx) {
 				continue
@@ -80,7 +80,7 @@ func (c *Client) continueWith(b *transport.Batch, l *Local, fx *session.Effects)
 	if len(c.replay) > 0 {
 		c.replayRetained(b, l, ln)
 	}
-	if waiting, _ := c.sess.Waiting(); waiting > 0 || len(c.replay) > 0 {
+	if c.sess.Pending() || len(c.replay) > 0 {
 		c.wantDrain(ln)
 	}
 }
@@ -204,7 +204,9 @@ func (c *Client) sendRetained(b *transport.Batch, l *Local, ln *Link, r *replay,
 	if qos == 0 {
 		k.Alias, k.NoTopic = c.sess.Alias(m.Topic)
 		l.scratch = m.Append(l.scratch[:0], &k, b.Now)
-		l.send0(b, ln, l.scratch, len(m.Payload))
+		if l.send0(b, ln, l.scratch, len(m.Payload)) == 0 && !k.NoTopic {
+			c.sess.Unalias(m.Topic)
+		}
 		return
 	}
 	if ln.MaxPacket != 0 {

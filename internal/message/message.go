@@ -38,6 +38,8 @@ type Copy struct {
 
 // Append writes m as a PUBLISH packet for the receiver that c describes. now is
 // unix milliseconds: the interval sent is what remains. [MQTT-3.3.2-6]
+// It writes nothing if the packet would exceed what the protocol can say: a
+// message of that size grows by what a receiver's version and identifiers add.
 func (m *Message) Append(dst []byte, c *Copy, now int64) []byte {
 	return appendPublish(dst, m.Topic, m.Payload, m.Props, m.Expires, c, now)
 }
@@ -72,6 +74,9 @@ func appendPublish[T ~string | ~[]byte](dst []byte, topic T, payload, props []by
 	if c.Version == packet.V5 {
 		own = c.propSize(expires)
 		n += packet.VarintSize(uint32(own+len(props))) + own + len(props)
+	}
+	if n > packet.MaxVarint {
+		return dst
 	}
 	dst = append(dst, fixedHeader(c))
 	dst = packet.AppendVarint(dst, uint32(n))

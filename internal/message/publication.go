@@ -56,7 +56,13 @@ func (p *Publication) forget() {
 	p.kept = nil
 	clear(p.frames[:])
 	p.bufUsed = 0
+	if cap(p.buf) > keepBuffer {
+		p.buf = nil
+	}
 }
+
+// keepBuffer is the size up to which the memory for frames is used again.
+const keepBuffer = 256 << 10
 
 // Keep returns the message as one that may be kept, made at the first call and
 // shared by all that keep it.
@@ -101,7 +107,8 @@ func frameIndex(v packet.Version, qos byte, retain bool) int {
 // Frame returns p as a PUBLISH packet in version v, without Subscription
 // Identifiers and aliases, encoded at most once. It is valid until the next
 // call of Set; with QoS 1 and 2 the packet identifier is whatever it was: see
-// [Publication.FrameID].
+// [Publication.FrameID]. It is empty if the packet would exceed what the
+// protocol can say.
 func (p *Publication) Frame(v packet.Version, qos byte, retain bool) []byte {
 	i := frameIndex(v, qos, retain)
 	f := p.frames[i]
@@ -109,7 +116,7 @@ func (p *Publication) Frame(v packet.Version, qos byte, retain bool) []byte {
 		f = p.encode(&Copy{Version: v, QoS: qos, Retain: retain})
 		p.frames[i] = f
 	}
-	if qos > 0 {
+	if qos > 0 && len(f) > 0 {
 		f[0] = f[0]&^0x06 | qos<<1
 	}
 	return f
@@ -119,6 +126,9 @@ func (p *Publication) Frame(v packet.Version, qos byte, retain bool) []byte {
 // are shared with all other calls: use them before the next.
 func (p *Publication) FrameID(v packet.Version, qos byte, retain bool, id uint16) []byte {
 	f := p.Frame(v, qos, retain)
+	if len(f) == 0 {
+		return f
+	}
 	at := 1
 	for f[at] >= 0x80 {
 		at++

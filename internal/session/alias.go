@@ -1,13 +1,22 @@
 package session
 
-import "github.com/nightjarmq/nightjar/packet"
+import (
+	"strings"
+
+	"github.com/nightjarmq/nightjar/packet"
+)
 
 // aliases are the Topic Aliases given out on one connection, first come, first
 // served: a topic that comes when all are taken is sent in full.
 type aliases struct {
-	ids  map[string]uint16
-	last uint16
+	ids   map[string]uint16
+	last  uint16
+	bytes int // of the topics
 }
+
+// mostAliasBytes bounds the topics that are remembered for a client, whatever
+// its Topic Alias Maximum and however long they are.
+const mostAliasBytes = 16 << 10
 
 // SendsAliases reports whether the client takes Topic Aliases. If so every
 // message on the connection goes through [Session.Alias].
@@ -27,12 +36,25 @@ func (s *Session) Alias(topic string) (alias uint16, known bool) {
 	if id, ok := a.ids[topic]; ok {
 		return id, true
 	}
-	if a.last == s.p.SendAliases {
+	if a.last == s.p.SendAliases || a.bytes+len(topic) > mostAliasBytes {
 		return 0, false
 	}
 	a.last++
-	a.ids[topic] = a.last
+	a.bytes += len(topic)
+	a.ids[strings.Clone(topic)] = a.last
 	return a.last, false
+}
+
+// Unalias takes back the alias that the last call of Alias gave out for the
+// topic, because the packet that would have told the client was not sent.
+func (s *Session) Unalias(topic string) {
+	a := s.aliases
+	if a == nil || a.ids[topic] != a.last {
+		return
+	}
+	delete(a.ids, topic)
+	a.last--
+	a.bytes -= len(topic)
 }
 
 // resolve replaces an inbound Topic Alias by its topic, or learns it.

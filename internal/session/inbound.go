@@ -23,22 +23,25 @@ func (s *Session) Publish(p *packet.Publish) (isNew bool, err error) {
 			return false, nil
 		}
 	}
-	if s.unacked+len(s.incoming) >= int(s.p.ReceiveMaximum) && s.p.Version == packet.V5 { // [MQTT-3.3.4-7]
+	// What was opened on an earlier connection does not count: the client's quota
+	// began anew with this one (5.0 section 4.9).
+	if s.unacked+s.opened >= int(s.p.ReceiveMaximum) && s.p.Version == packet.V5 { // [MQTT-3.3.4-7]
 		return false, &packet.Error{Code: packet.ReceiveMaximumExceeded, Clause: "MQTT-3.3.4-7", Msg: "more QoS 1 and 2 messages than the Receive Maximum"}
 	}
 	if p.QoS == 1 {
 		s.unacked++
 	} else {
-		s.openIncoming(p.PacketID)
+		s.openIncoming(p.PacketID, true)
+		s.opened++
 	}
 	return true, nil
 }
 
-func (s *Session) openIncoming(id uint16) {
+func (s *Session) openIncoming(id uint16, here bool) {
 	if s.incoming == nil {
-		s.incoming = make(map[uint16]struct{})
+		s.incoming = make(map[uint16]bool)
 	}
-	s.incoming[id] = struct{}{}
+	s.incoming[id] = here
 	s.peak = max(s.peak, len(s.incoming))
 }
 
@@ -73,6 +76,9 @@ func (s *Session) Pubrel(id uint16, fx *Effects) {
 // closeIncoming frees an identifier. A map that has been large is given back
 // with its last entry.
 func (s *Session) closeIncoming(id uint16) {
+	if s.incoming[id] {
+		s.opened--
+	}
 	delete(s.incoming, id)
 	if len(s.incoming) == 0 && s.peak > keepRing { // Go's maps do not shrink
 		s.incoming, s.peak = nil, 0

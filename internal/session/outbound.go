@@ -23,15 +23,15 @@ const (
 // A message is sent at once only if nothing waits before it: messages of a
 // topic keep their order. [MQTT-4.6.0-6]
 func (s *Session) Offer(e *Entry, room bool) (id uint16, v Verdict) {
-	if room && s.queue.n == 0 && s.backlog == 0 && s.open() {
-		return s.win.add(e), Transmit
+	if room && s.Open() {
+		return s.launch(e).PacketID, Transmit
 	}
 	if s.full(e.Message.Size()) {
 		return 0, QueueFull
 	}
 	s.bytes += e.Message.Size()
 	if s.p.Durable {
-		s.backlog++
+		s.offered++
 		return 0, Store
 	}
 	s.queue.push(e)
@@ -40,10 +40,28 @@ func (s *Session) Offer(e *Entry, room bool) (id uint16, v Verdict) {
 
 // open reports whether the client's Receive Maximum allows one more.
 // [MQTT-3.3.4-9] [MQTT-4.9.0-2]
-func (s *Session) open() bool { return s.win.live < int(s.p.SendMaximum) }
+func (s *Session) open() bool {
+	return s.flying < int(s.p.SendMaximum) && s.win.live < mostInflight
+}
+
+// launch puts e into the window as sent on this connection.
+func (s *Session) launch(e *Entry) *Entry {
+	e = s.win.add(e)
+	e.flying = true
+	s.flying++
+	return e
+}
+
+// land takes e out of the window.
+func (s *Session) land(e *Entry) {
+	if e.flying {
+		s.flying--
+	}
+	s.win.remove(e.PacketID)
+}
 
 func (s *Session) full(size int) bool {
-	n := s.queue.n + s.backlog
+	n, _ := s.Waiting()
 	return s.p.QueueMessages > 0 && n >= s.p.QueueMessages ||
 		s.p.QueueBytes > 0 && n > 0 && s.bytes+size > s.p.QueueBytes
 }
@@ -51,12 +69,20 @@ func (s *Session) full(size int) bool {
 // Withdraw takes back an offer whose verdict was Transmit or Store and whose
 // submission to the store failed.
 func (s *Session) Withdraw(id uint16, size int) {
-	if id != 0 {
-		s.win.remove(id)
+	if id == 0 {
+		s.offered--
+		s.bytes -= size
 		return
 	}
-	s.backlog--
-	s.bytes -= size
+	if e := s.win.get(id); e != nil {
+		s.land(e)
+	}
+}
+
+// Filed tells that a message whose verdict was Store is in the store now.
+func (s *Session) Filed() {
+	s.offered--
+	s.backlog++
 }
 
 // Stored tells the store's number of a message in the window.
@@ -70,26 +96,32 @@ func (s *Session) Stored(id uint16, seq uint64) {
 func (s *Session) Cursor() uint64 { return s.cursor }
 
 // Loaded appends messages that were read from the store. more is false when the
-// store has no more. size is what the message counted when it was queued.
+// store has no more: that settles the count, which may have been too high.
 func (s *Session) Loaded(entries []Entry, more bool) {
 	for i := range entries {
 		s.queue.push(&entries[i])
 		s.cursor = entries[i].Seq
 	}
-	s.backlog = max(0, s.backlog-len(entries))
-	if more {
+	s.backlog -= len(entries)
+	switch {
+	case more:
 		s.backlog = max(1, s.backlog)
+	case s.queue.n+s.offered == 0:
+		s.backlog, s.bytes = 0, 0
+	default:
+		s.backlog = 0
 	}
 }
 
 // Resume makes s the state of a session that goes on: incoming are the QoS 2
 // identifiers that the client has open; inflight what was sent and not fully
 // acknowledged, in order; waiting and bytes what the store has behind them. The
-// unacknowledged messages and PUBRELs are sent again, with their identifiers.
-// [MQTT-4.4.0-1] [MQTT-4.4.0-2]
-func (s *Session) Resume(incoming []uint16, inflight []Entry, released []bool, waiting, bytes int, now int64, fx *Effects) {
+// PUBRELs are sent again at once, since they wait for no quota, and the
+// unacknowledged messages by Pump, with their identifiers. [MQTT-4.4.0-1]
+// [MQTT-3.3.4-10]
+func (s *Session) Resume(incoming []uint16, inflight []Entry, released []bool, waiting, bytes int, fx *Effects) {
 	for _, id := range incoming {
-		s.openIncoming(id)
+		s.openIncoming(id, false)
 	}
 	s.backlog, s.bytes = waiting, bytes
 	for i := range inflight {
@@ -97,34 +129,46 @@ func (s *Session) Resume(incoming []uint16, inflight []Entry, released []bool, w
 		e.released = released[i]
 		s.win.put(e)
 		s.win.next = e.PacketID
-		s.resend(e, now, fx)
+		if e.released {
+			fx.Out = packet.AppendAck(fx.Out, packet.TypePubrel, e.PacketID)
+		} else {
+			s.again = append(s.again, e.PacketID)
+		}
 	}
 }
 
-func (s *Session) resend(e *Entry, now int64, fx *Effects) {
-	if e.released {
-		fx.Out = packet.AppendAck(fx.Out, packet.TypePubrel, e.PacketID)
-		return
+// repeat sends again what an earlier connection has left, in order, while the
+// client's Receive Maximum and limit allow: it may be lower now.
+// [MQTT-3.3.4-9] [MQTT-4.6.0-1]
+func (s *Session) repeat(limit int, now int64, fx *Effects) {
+	for len(s.again) > 0 && s.flying < int(s.p.SendMaximum) && len(fx.Out) < limit {
+		e := s.win.get(s.again[0])
+		s.again = s.again[1:]
+		if e == nil || e.released {
+			continue // acknowledged before it was sent again [MQTT-4.3.3-6]
+		}
+		e.flying = true
+		s.flying++
+		if !s.write(e, true, now, fx) {
+			s.finish(e, fx)
+		}
 	}
-	start := len(fx.Out)
-	fx.Out = s.encode(fx.Out, e, true, now)
-	if s.tooBig(len(fx.Out) - start) {
-		fx.Out = fx.Out[:start]
-		fx.TooBig++
-		s.finish(e, fx)
+	if len(s.again) == 0 {
+		s.again = nil
 	}
 }
 
-// Pump sends what waits, while the window is open and fewer than room bytes
-// have gone into fx.Out. It sets fx.Refill when the store should be asked for
-// more; the caller then calls Loaded and Pump again.
+// Pump sends what is to be sent again and what waits, while the window is open
+// and fewer than room bytes have gone into fx.Out. It sets fx.Refill when the
+// store should be asked for more; the caller then calls Loaded and Pump again.
 func (s *Session) Pump(room int, now int64, fx *Effects) {
 	limit := len(fx.Out) + room
-	for s.open() && len(fx.Out) < limit {
+	s.repeat(limit, now, fx)
+	for len(s.again) == 0 && s.open() && len(fx.Out) < limit {
 		e := s.queue.front()
 		if e == nil {
 			if s.backlog > 0 {
-				fx.Refill = min(int(s.p.SendMaximum)-s.win.live, maxRefill)
+				fx.Refill = min(int(s.p.SendMaximum)-s.flying, maxRefill)
 			}
 			return
 		}
@@ -143,35 +187,40 @@ func (s *Session) transmit(e *Entry, now int64, fx *Effects) {
 		s.change(fx, Done, e.Seq, 0)
 		return
 	}
-	id := s.win.add(e)
-	e.PacketID = id
-	start := len(fx.Out)
-	fx.Out = s.encode(fx.Out, e, false, now)
-	if s.tooBig(len(fx.Out) - start) { // [MQTT-3.1.2-25]
-		fx.Out = fx.Out[:start]
-		fx.TooBig++
-		s.win.remove(id)
-		s.change(fx, Done, e.Seq, 0)
+	seq := e.Seq
+	e = s.launch(e)
+	if !s.write(e, false, now, fx) {
+		s.land(e)
+		s.change(fx, Done, seq, 0)
 		return
 	}
-	s.change(fx, Sent, e.Seq, id)
+	s.change(fx, Sent, seq, e.PacketID)
 }
 
-func (s *Session) tooBig(n int) bool { return s.p.MaximumPacket != 0 && n > int(s.p.MaximumPacket) }
-
-// encode writes e for this connection, with a Topic Alias if the client takes
-// them.
-func (s *Session) encode(dst []byte, e *Entry, dup bool, now int64) []byte {
+// write writes e for this connection, with a Topic Alias if the client takes
+// them. It reports false, and nothing was written, if the packet is too large
+// for the client or for the protocol. [MQTT-3.1.2-24] [MQTT-3.1.2-25]
+func (s *Session) write(e *Entry, dup bool, now int64, fx *Effects) bool {
 	c := message.Copy{
 		Version: s.p.Version, QoS: e.QoS, Dup: dup, Retain: e.Retain, PacketID: e.PacketID, IDs: e.IDs,
 	}
 	c.Alias, c.NoTopic = s.Alias(e.Message.Topic)
-	return e.Message.Append(dst, &c, now)
+	start := len(fx.Out)
+	fx.Out = e.Message.Append(fx.Out, &c, now)
+	n := len(fx.Out) - start
+	if n > 0 && (s.p.MaximumPacket == 0 || n <= int(s.p.MaximumPacket)) {
+		return true
+	}
+	fx.Out = fx.Out[:start]
+	fx.TooBig++
+	if !c.NoTopic {
+		s.Unalias(e.Message.Topic)
+	}
+	return false
 }
 
-// Puback handles the client's PUBACK. It returns the entry's share of a code
-// that refuses the message, nothing else happens then than with success: the
-// delivery has ended. [MQTT-4.3.2-3]
+// Puback handles the client's PUBACK. With a code that refuses the message the
+// delivery has ended as well. [MQTT-4.3.2-3] [MQTT-4.4.0-2]
 func (s *Session) Puback(id uint16, fx *Effects) {
 	e := s.win.get(id)
 	if e == nil || e.QoS != 1 {
@@ -180,7 +229,7 @@ func (s *Session) Puback(id uint16, fx *Effects) {
 	s.finish(e, fx)
 }
 
-// Pubrec handles the client's PUBREC. [MQTT-4.3.3-3] [MQTT-4.3.3-4]
+// Pubrec handles the client's PUBREC. [MQTT-4.3.3-3] [MQTT-4.3.3-4] [MQTT-4.4.0-2]
 func (s *Session) Pubrec(id uint16, code packet.Code, fx *Effects) {
 	e := s.win.get(id)
 	switch {
@@ -206,7 +255,7 @@ func (s *Session) Pubcomp(id uint16, fx *Effects) {
 
 func (s *Session) finish(e *Entry, fx *Effects) {
 	s.change(fx, Done, e.Seq, e.PacketID)
-	s.win.remove(e.PacketID)
+	s.land(e)
 }
 
 // appendAck writes an acknowledgement; a code other than Success exists since
@@ -234,4 +283,6 @@ func (s *Session) Missed(size int) {
 
 // Open reports whether the next message of QoS 1 or 2 would be sent at once, as
 // far as window and queue go.
-func (s *Session) Open() bool { return s.open() && s.queue.n == 0 && s.backlog == 0 }
+func (s *Session) Open() bool {
+	return s.open() && len(s.again) == 0 && s.queue.n+s.backlog+s.offered == 0
+}

@@ -15,8 +15,6 @@ type block struct {
 	entries  [blockSize]Entry
 }
 
-func (q *queue) len() int { return q.n }
-
 func (q *queue) push(e *Entry) {
 	if q.tail == nil || q.tail.to == blockSize {
 		b := new(block)

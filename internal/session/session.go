@@ -14,7 +14,7 @@ type Params struct {
 	// and every step is reported as a Change; else the queue is in memory.
 	Durable bool
 
-	SendMaximum    uint16 // the client's Receive Maximum; 0 means 65535
+	SendMaximum    uint16 // the client's Receive Maximum; 0 means 65535; 32767 are used at most
 	ReceiveMaximum uint16 // ours; 0 means 65535
 	MaximumPacket  uint32 // the client's Maximum Packet Size in bytes; 0: none
 	SendAliases    uint16 // the client's Topic Alias Maximum
@@ -33,15 +33,19 @@ type Session struct {
 	win     window
 	queue   queue    // loaded and not sent
 	backlog int      // messages that only the store has, behind the queue
+	offered int      // given to the caller to store; neither Filed nor withdrawn yet
 	cursor  uint64   // the last Seq that was loaded from the store
-	bytes   int      // of queue and backlog
+	bytes   int      // of queue, backlog and offered
+	flying  int      // messages sent on this connection and not fully acknowledged
+	again   []uint16 // identifiers to be sent again, in order
 	aliases *aliases // nil until the first
 
 	// inbound
-	incoming map[uint16]struct{} // QoS 2 identifiers the client has opened
-	peak     int                 // the most that incoming has held since it was made
-	unacked  int                 // QoS 1 messages whose PUBACK was not handed out
-	names    []string            // inbound topic aliases; index is alias-1
+	incoming map[uint16]bool // QoS 2 identifiers the client has opened; true: on this connection
+	opened   int             // those that are true
+	peak     int             // the most that incoming has held since it was made
+	unacked  int             // QoS 1 messages whose PUBACK was not handed out
+	names    []string        // inbound topic aliases; index is alias-1
 }
 
 // New returns the state of a session without a past.
@@ -53,8 +57,8 @@ func New(p Params) *Session {
 
 // Init makes s the state of a session without a past.
 func (s *Session) Init(p Params) {
-	if p.SendMaximum == 0 {
-		p.SendMaximum = 65535
+	if p.SendMaximum == 0 || p.SendMaximum > mostInflight {
+		p.SendMaximum = mostInflight
 	}
 	if p.ReceiveMaximum == 0 {
 		p.ReceiveMaximum = 65535
@@ -72,6 +76,7 @@ type Entry struct {
 	QoS      byte // 1 or 2
 	Retain   bool
 	released bool // PUBREC has come, PUBREL was sent
+	flying   bool // it was sent on this connection, and counts there
 }
 
 // Change is a step of a durable session that must be stored.
@@ -116,8 +121,12 @@ func (s *Session) change(fx *Effects, k ChangeKind, seq uint64, id uint16) {
 	}
 }
 
-// Waiting returns how many messages wait for the window, and their bytes.
-func (s *Session) Waiting() (messages, bytes int) { return s.queue.len() + s.backlog, s.bytes }
+// Waiting returns how many messages wait to be sent for the first time, and
+// their bytes.
+func (s *Session) Waiting() (messages, bytes int) { return s.queue.n + s.backlog + s.offered, s.bytes }
+
+// Pending reports whether there is something that Pump may send.
+func (s *Session) Pending() bool { return len(s.again) > 0 || s.queue.n+s.backlog > 0 }
 
 // Inflight returns how many messages were sent and not fully acknowledged.
 func (s *Session) Inflight() int { return s.win.live }

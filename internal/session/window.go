@@ -1,10 +1,16 @@
 package session
 
+import (
+	"cmp"
+	"slices"
+)
+
 // window holds the messages that were sent and not fully acknowledged, by
 // packet identifier. Identifiers are given out in a circle, and acknowledged
 // mostly in that order, so they are kept in a ring whose position follows from
 // the identifier. An identifier that is never acknowledged would stretch the
-// ring; once the ring is mostly holes its oldest entry moves to a map.
+// ring; once the ring is mostly holes its oldest entry moves to a map, and so
+// does that of a ring which covers all identifiers.
 type window struct {
 	ring  []Entry // length is a power of two, or zero
 	head  int     // position of the identifier first
@@ -12,25 +18,42 @@ type window struct {
 	first uint16  // meaningful while span > 0
 	next  uint16  // the identifier before the next to be given out
 	live  int     // entries in ring and late
-	late  map[uint16]*Entry
+	late  map[uint16]*late
+	moved int // how many entries have come to late
 }
 
-// keepRing is the size up to which an empty ring stays allocated.
-const keepRing = 16
+// late is an entry out of the ring; n tells their order.
+type late struct {
+	Entry
+	n int
+}
+
+const (
+	// keepRing is the size up to which an empty ring stays allocated.
+	keepRing = 16
+	// identifiers are 1 to 65535.
+	identifiers = 65535
+	// mostInflight is how many entries a window holds. With half of the
+	// identifiers free, the search for one passes each that is used once a
+	// round: it takes constant time on average, in whatever order a client
+	// acknowledges.
+	mostInflight = identifiers / 2
+)
 
 func nextID(id uint16) uint16 {
-	if id == 65535 {
+	if id == identifiers {
 		return 1
 	}
 	return id + 1
 }
 
 // distance counts the steps from identifier a to b in the circle 1..65535.
-func distance(a, b uint16) int { return (int(b) - int(a) + 65535) % 65535 }
+func distance(a, b uint16) int { return (int(b) - int(a) + identifiers) % identifiers }
 
-// add puts e in and returns its identifier, which is not in use. The caller has
-// checked that fewer than 65535 are.
-func (w *window) add(e *Entry) uint16 {
+// add puts a copy of e in, gives it an identifier that is not in use, and
+// returns it. The caller has checked that fewer than mostInflight are.
+// [MQTT-2.2.1-4]
+func (w *window) add(e *Entry) *Entry {
 	for {
 		id := nextID(w.next)
 		w.next = id
@@ -41,17 +64,21 @@ func (w *window) add(e *Entry) uint16 {
 		*slot = *e
 		slot.PacketID = id
 		w.live++
-		return id
+		return slot
 	}
 }
 
-// put restores an entry that has its identifier already.
+// put restores a copy of an entry that has its identifier already. It takes the
+// place of another with that identifier.
 func (w *window) put(e *Entry) {
 	if w.late == nil {
-		w.late = make(map[uint16]*Entry)
+		w.late = make(map[uint16]*late)
 	}
-	w.late[e.PacketID] = e
-	w.live++
+	if w.late[e.PacketID] == nil {
+		w.live++
+	}
+	w.moved++
+	w.late[e.PacketID] = &late{Entry: *e, n: w.moved}
 }
 
 // extend makes the ring cover id, the one behind its last.
@@ -64,7 +91,7 @@ func (w *window) extend(id uint16) *Entry {
 		w.first = id
 	}
 	if w.span == len(w.ring) {
-		w.grow()
+		w.resize(max(2, 2*len(w.ring)))
 	}
 	slot := &w.ring[(w.head+w.span)&(len(w.ring)-1)]
 	*slot = Entry{}
@@ -72,14 +99,13 @@ func (w *window) extend(id uint16) *Entry {
 	return slot
 }
 
-// trimSparse moves the oldest entry out when the ring is mostly holes.
+// trimSparse moves the oldest entries out when the ring is mostly holes, or
+// covers the whole circle.
 func (w *window) trimSparse() {
-	for w.span > 4*(w.live-len(w.late))+64 {
-		e := &w.ring[w.head]
-		if e.PacketID != 0 {
-			late := *e
+	for w.span == identifiers || w.span > 4*(w.live-len(w.late))+64 {
+		if e := &w.ring[w.head]; e.PacketID != 0 {
 			w.live--
-			w.put(&late)
+			w.put(e)
 		}
 		w.drop()
 		w.shrink()
@@ -99,13 +125,16 @@ func (w *window) shrink() {
 	for w.span > 0 && w.ring[w.head].PacketID == 0 {
 		w.drop()
 	}
-	if w.span == 0 && len(w.ring) > keepRing {
+	switch {
+	case w.span == 0 && len(w.ring) > keepRing:
 		w.ring = nil
+	case len(w.ring) > keepRing && w.span <= len(w.ring)/8:
+		w.resize(len(w.ring) / 4)
 	}
 }
 
-func (w *window) grow() {
-	ring := make([]Entry, max(2, 2*len(w.ring)))
+func (w *window) resize(n int) {
+	ring := make([]Entry, n)
 	for i := range w.span {
 		ring[i] = w.ring[(w.head+i)&(len(w.ring)-1)]
 	}
@@ -125,7 +154,10 @@ func (w *window) get(id uint16) *Entry {
 			}
 		}
 	}
-	return w.late[id]
+	if e := w.late[id]; e != nil {
+		return &e.Entry
+	}
+	return nil
 }
 
 // remove takes the entry with the identifier out.
@@ -147,10 +179,16 @@ func (w *window) remove(id uint16) {
 	w.shrink()
 }
 
-// each yields all entries, the restored ones first, until yield returns false.
+// each yields all entries in the order in which they were sent, until yield
+// returns false.
 func (w *window) each(yield func(*Entry) bool) bool {
+	old := make([]*late, 0, len(w.late))
 	for _, e := range w.late {
-		if !yield(e) {
+		old = append(old, e)
+	}
+	slices.SortFunc(old, func(a, b *late) int { return cmp.Compare(a.n, b.n) })
+	for _, e := range old {
+		if !yield(&e.Entry) {
 			return false
 		}
 	}
