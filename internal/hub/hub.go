@@ -65,6 +65,9 @@ type Hub struct {
 	seed     maphash.Seed
 	shards   [shards]shard
 
+	// retaining keeps store and retained index in the same order, by topic.
+	retaining [shards]sync.Mutex
+
 	localsMu sync.Mutex
 	locals   []*Local // all that were made; guarded by localsMu
 

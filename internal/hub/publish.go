@@ -52,9 +52,6 @@ func (h *Hub) Publish(b *transport.Batch, from *Client, pub *message.Publication
 	for _, g := range route.Groups {
 		n += h.deliverShared(b, l, g, pub)
 	}
-	if pub.Retain {
-		h.retain(pub)
-	}
 	t, err := h.submit(b, l, from, pub, incoming)
 	if err != nil {
 		return packet.QuotaExceeded, 0, err
@@ -71,9 +68,12 @@ func (l *Local) begin() { l.to, l.again, l.pending = l.to[:0], l.again[:0], l.pe
 // submit stores what concerns durable state in one piece, and then lets the
 // copies for connected durable sessions leave behind it.
 func (h *Hub) submit(b *transport.Batch, l *Local, from *Client, pub *message.Publication, incoming uint16) (store.Ticket, error) {
-	keep := pub.Retain && from != nil
+	keep := pub.Retain && from != nil // the broker's own are made anew at each start
 	open := from != nil && from.durable != 0 && incoming != 0
 	if len(l.to) == 0 && !keep && !open {
+		if pub.Retain {
+			h.retain(pub)
+		}
 		return 0, nil
 	}
 	recs := l.publishedRecords(pub)
@@ -82,7 +82,7 @@ func (h *Hub) submit(b *transport.Batch, l *Local, from *Client, pub *message.Pu
 	if open {
 		first.From, first.FromID = from.durable, incoming
 	}
-	t, err := h.store.Submit(recs...)
+	t, err := h.submitRetaining(recs, pub)
 	for i := range l.pending {
 		p := &l.pending[i]
 		if err != nil {

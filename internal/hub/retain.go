@@ -2,8 +2,10 @@ package hub
 
 import (
 	"bytes"
+	"hash/maphash"
 
 	"github.com/nightjarmq/nightjar/internal/message"
+	"github.com/nightjarmq/nightjar/internal/store"
 	"github.com/nightjarmq/nightjar/packet"
 )
 
@@ -33,6 +35,23 @@ func (h *Hub) retainable(pub *message.Publication) packet.Code {
 		return packet.Success
 	}
 	return packet.QuotaExceeded
+}
+
+// submitRetaining submits the records of a message and, if it is a retained one,
+// updates the index, so that of two messages of one topic the same one stays in
+// the index and in the store.
+func (h *Hub) submitRetaining(recs []store.Record, pub *message.Publication) (store.Ticket, error) {
+	if !pub.Retain {
+		return h.store.Submit(recs...)
+	}
+	mu := &h.retaining[maphash.Bytes(h.seed, pub.Topic)%shards]
+	mu.Lock()
+	defer mu.Unlock()
+	t, err := h.store.Submit(recs...)
+	if err == nil {
+		h.retain(pub)
+	}
+	return t, err
 }
 
 // retain makes the message the retained one of its topic, or removes that.
