@@ -12,7 +12,8 @@ import (
 
 // serveCommand runs the broker.
 type serveCommand struct {
-	Port      int    `short:"p" help:"Listen on this port of the loopback addresses instead of 1883." placeholder:"PORT"`
+	Port int `short:"p" help:"Listen on this port of the loopback addresses instead of 1883." placeholder:"PORT"`
+	listenFlags
 	Verbose   bool   `short:"v" help:"Log more."`
 	LogFormat string `enum:"text,json" default:"text" help:"text or json." placeholder:"FORMAT"`
 }
@@ -22,7 +23,11 @@ func (s *serveCommand) run(ctx context.Context, version string, io Streams) int 
 		fmt.Fprintf(io.Err, "nightjar: -p %d: a port is a number from 1 to 65535\n", s.Port)
 		return exitUsage
 	}
-	cfg := s.config(io)
+	cfg, err := s.config(io)
+	if err != nil {
+		fmt.Fprintf(io.Err, "nightjar: %v\n", err)
+		return exitUsage
+	}
 	cfg.Version = version
 	b, err := broker.New(cfg)
 	if err != nil {
@@ -38,19 +43,32 @@ func (s *serveCommand) run(ctx context.Context, version string, io Streams) int 
 }
 
 // config is what the command line asks for.
-func (s *serveCommand) config(io Streams) broker.Config {
+func (s *serveCommand) config(io Streams) (broker.Config, error) {
+	cfg := broker.Config{Log: s.logger(io)}
+	var err error
+	if cfg.Listeners, err = s.listeners(); err != nil {
+		return cfg, err
+	}
+	if s.Port != 0 || len(cfg.Listeners) == 0 {
+		cfg.Listeners = append(s.local(), cfg.Listeners...)
+	}
+	return cfg, nil
+}
+
+// local are the listeners on the loopback addresses: on the port of -p, or on
+// the standard ports of MQTT and MQTT over WebSocket.
+func (s *serveCommand) local() (list []broker.Listener) {
 	port, explicit := 1883, s.Port != 0
 	if explicit {
 		port = s.Port
 	}
-	cfg := broker.Config{Log: s.logger(io)}
 	for _, host := range loopbacks() {
-		cfg.Listeners = append(cfg.Listeners, broker.Listener{Address: net.JoinHostPort(host, strconv.Itoa(port)), Anonymous: true})
+		list = append(list, broker.Listener{Address: net.JoinHostPort(host, strconv.Itoa(port)), Anonymous: true})
 	}
 	if !explicit {
-		cfg.Listeners = append(cfg.Listeners, broker.Listener{Address: "127.0.0.1:9001", WebSocket: true, Anonymous: true})
+		list = append(list, broker.Listener{Address: "127.0.0.1:9001", WebSocket: true, Anonymous: true})
 	}
-	return cfg
+	return list
 }
 
 // loopbacks are the loopback addresses that this machine has.
@@ -81,24 +99,28 @@ func (s *serveCommand) logger(io Streams) *slog.Logger {
 
 // greet says where the broker listens and what to try.
 func (s *serveCommand) greet(b *broker.Broker, io Streams) {
-	var tcp []string
+	try, found := "", false
 	for i, a := range b.Addrs() {
 		l := b.Listeners()[i]
-		kind := "mqtt"
-		if l.WebSocket {
-			kind = "ws"
-		} else {
-			tcp = append(tcp, a.String())
+		scheme := "mqtt"
+		switch {
+		case l.Network == "unix":
+			scheme = "unix"
+		case l.WebSocket:
+			scheme = "ws"
 		}
-		fmt.Fprintf(io.Err, "listening on %s://%s\n", kind, a)
+		if l.TLS != nil {
+			scheme += "s"
+		}
+		fmt.Fprintf(io.Err, "listening on %s://%s\n", scheme, a)
+		if tcp, ok := a.(*net.TCPAddr); ok && scheme == "mqtt" && !found {
+			found = true
+			if tcp.Port != 1883 {
+				try = " -p " + strconv.Itoa(tcp.Port)
+			}
+		}
 	}
-	if len(tcp) == 0 {
-		return
+	if found {
+		fmt.Fprintf(io.Err, "try it in two other terminals:\n  nightjar sub%s -t 'hello/#' -v\n  nightjar pub%s -t hello/world -m 'good evening'\n", try, try)
 	}
-	_, port, _ := net.SplitHostPort(tcp[0])
-	at := ""
-	if port != "1883" {
-		at = " -p " + port
-	}
-	fmt.Fprintf(io.Err, "try it in two other terminals:\n  nightjar sub%s -t 'hello/#' -v\n  nightjar pub%s -t hello/world -m 'good evening'\n", at, at)
 }
