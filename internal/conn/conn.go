@@ -195,7 +195,7 @@ func (c *Conn) disconnect(h packet.Header, body []byte) error {
 	if p.SessionExpiry.Set && p.SessionExpiry.Value != 0 && c.expiry == 0 {
 		return &packet.Error{Code: packet.ProtocolError, Clause: "3.14.2.2.2", Msg: "Session Expiry Interval of a session that had none"}
 	}
-	c.goodbye = hub.Goodbye{Normal: p.Code != packet.DisconnectWithWill, Expiry: p.SessionExpiry}
+	c.goodbye = hub.Goodbye{Normal: p.Code == packet.Success, Expiry: p.SessionExpiry}
 	if limit := c.srv.cfg.MaxExpiry; limit != 0 && p.SessionExpiry.Set {
 		c.goodbye.Expiry.Value = min(c.goodbye.Expiry.Value, limit)
 	}

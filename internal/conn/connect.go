@@ -76,6 +76,7 @@ func (c *Conn) authenticated(b *transport.Batch, l *hub.Local, r *authResult) er
 	if err := c.open(b, l, p, r.user); err != nil {
 		return c.refuse(b, l, err)
 	}
+	a.exchange = nil
 	if a.method == nil {
 		c.auth = nil
 	}
