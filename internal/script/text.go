@@ -240,6 +240,7 @@ func PrintPacket(p packet.Packet, v packet.Version) string {
 	}
 	words := []string{p.Type().String()}
 	if pub, ok := p.(*packet.Publish); ok {
+		slices.Sort(pub.SubscriptionIDs) // their order means nothing
 		words = append(words, quote(string(pub.Topic)), quoteBytes(pub.Payload, true))
 	}
 	words = printFields(words, reflect.ValueOf(p).Elem(), "")
