@@ -36,6 +36,7 @@ var (
 	errNotConnect     = &packet.Error{Code: packet.ProtocolError, Clause: "MQTT-3.1.0-1", Msg: "the first packet is not CONNECT"}
 	errTwoConnects    = &packet.Error{Code: packet.ProtocolError, Clause: "MQTT-3.1.0-2", Msg: "a second CONNECT"}
 	errTooLarge       = &packet.Error{Code: packet.PacketTooLarge, Clause: "MQTT-3.2.2-15", Msg: "the packet exceeds the Maximum Packet Size"}
+	errReserved       = &packet.Error{Code: packet.MalformedPacket, Clause: "2.1.2", Msg: "a reserved packet type"}
 	errServerPacket   = &packet.Error{Code: packet.ProtocolError, Clause: "MQTT-2.1.2", Msg: "a packet that only a Server sends"}
 )
 
@@ -114,6 +115,8 @@ func (c *Conn) handle(b *transport.Batch, l *hub.Local, h packet.Header, raw []b
 		return c.reauthenticate(b, h, body)
 	case packet.TypeConnect:
 		return false, errTwoConnects // [MQTT-3.1.0-2]
+	case 0:
+		return false, errReserved
 	}
 	return false, errServerPacket
 }

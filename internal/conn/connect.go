@@ -121,6 +121,9 @@ func (c *Conn) checkConnect(p *packet.Connect) error {
 	if p.Will == nil {
 		return nil
 	}
+	if err := cfg.Hub.CheckLevels([]byte(p.Will.Topic)); err != nil {
+		return err
+	}
 	if p.Will.QoS > cfg.MaxQoS { // [MQTT-3.2.2-12]
 		return &packet.Error{Code: packet.QoSNotSupported, Clause: "MQTT-3.2.2-12", Msg: "Will QoS above the Maximum QoS"}
 	}

@@ -1,6 +1,8 @@
 package hub
 
 import (
+	"bytes"
+
 	"github.com/nightjarmq/nightjar/internal/store"
 	"github.com/nightjarmq/nightjar/internal/transport"
 	"github.com/nightjarmq/nightjar/packet"
@@ -23,6 +25,9 @@ func (c *Client) Receive(b *transport.Batch, l *Link, in *packet.Publish, raw []
 			return nil
 		}
 	}
+	if err := c.hub.CheckLevels(in.Topic); err != nil {
+		return err
+	}
 	pub := &lo.Pub
 	pub.Set(in, raw, l.Version, b.Now)
 	incoming := uint16(0)
@@ -41,6 +46,15 @@ func (c *Client) Receive(b *transport.Batch, l *Link, in *packet.Publish, raw []
 	}
 	if in.QoS > 0 {
 		c.accept(b, l, in, code, t)
+	}
+	return nil
+}
+
+// CheckLevels refuses a topic of a client that has more levels than the broker
+// takes: the standard allows 65,536.
+func (h *Hub) CheckLevels(name []byte) error {
+	if most := h.cfg.MaxLevels; len(name) >= most && bytes.Count(name, []byte{'/'}) >= most {
+		return &packet.Error{Code: packet.TopicNameInvalid, Clause: "MQTT-4.7.3-3", Msg: "the topic has too many levels"}
 	}
 	return nil
 }
