@@ -226,6 +226,7 @@ func TestTwoBoardsWithOneIdentifier(t *testing.T) {
 // A 5.0 client is told with 0x8E that another took over. [MQTT-3.1.4-3]
 func TestTakeoverIsExplained(t *testing.T) {
 	s := Start(t)
+	notMosquitto(t, s, "2.0.11 often closes the connection before the DISCONNECT is out")
 	connect := []string{`"MQTT`, "05 02 00 0F 00", `"esp1`}
 	older, newer := s.board(t), s.board(t)
 	older.send("10", connect...)
