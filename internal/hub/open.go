@@ -67,7 +67,7 @@ func (h *Hub) Open(b *transport.Batch, o *Opening) (*Client, error) {
 // takeOver closes the old connection, and ends the old session if it does not
 // go on. [MQTT-3.1.2-4] [MQTT-3.1.2-5] Both locks are held.
 func (h *Hub) takeOver(b *transport.Batch, old *Client, o *Opening, leave *departure) {
-	goesOn := !o.CleanStart && old.durable != 0 && !old.ended
+	goesOn := !o.CleanStart && old.durable != 0 && old.expiry != 0 && !old.ended // [MQTT-4.1.0-2]
 	if l := old.link.Load(); l != nil {
 		h.log.Warn("two connections use one client identifier; the older one is closed. If this repeats, two devices are configured with the same identifier",
 			"client", old.ID, "old", l.Conn.RemoteAddr(), "new", o.Link.Conn.RemoteAddr())
