@@ -341,3 +341,41 @@ func (c *coder) take(n int) []byte {
 	c.b = c.b[n:]
 	return b
 }
+
+// AppendMessage appends m as bytes to dst, in the form it has in a record.
+func AppendMessage(dst []byte, m *message.Message) []byte {
+	c := coder{b: dst}
+	c.message(&m)
+	return c.b
+}
+
+// DecodeMessage reads the message that is all of b. The message shares no
+// memory with b. The error is [ErrDamagedRecord], wrapped.
+func DecodeMessage(b []byte) (*message.Message, error) {
+	var m *message.Message
+	c := coder{b: b, decoding: true}
+	c.message(&m)
+	if c.damaged || len(c.b) > 0 {
+		return nil, fmt.Errorf("decode a message of %d bytes: %w", len(b), ErrDamagedRecord)
+	}
+	return m, nil
+}
+
+// AppendWill appends w, which is not nil, as bytes to dst.
+func AppendWill(dst []byte, w *Will) []byte {
+	c := coder{b: dst}
+	c.will(&w)
+	return c.b
+}
+
+// DecodeWill reads the will that is all of b. The will shares no memory with b.
+// The error is [ErrDamagedRecord], wrapped.
+func DecodeWill(b []byte) (*Will, error) {
+	var w *Will
+	c := coder{b: b, decoding: true}
+	c.will(&w)
+	if c.damaged || len(c.b) > 0 || w == nil {
+		return nil, fmt.Errorf("decode a will of %d bytes: %w", len(b), ErrDamagedRecord)
+	}
+	return w, nil
+}

@@ -1,0 +1,265 @@
+package disk
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/nightjarmq/nightjar/internal/store"
+)
+
+// Durability says when a ticket counts as durable.
+type Durability uint8
+
+// The durabilities there are.
+const (
+	// Sync: after the fsync. Nothing acknowledged is lost when the power goes.
+	Sync Durability = iota
+	// Relaxed: when the write-ahead log has the change. It is synced within
+	// Interval: so much is lost when the power goes.
+	Relaxed
+	// None: likewise, but it is synced only when the store closes or Pebble
+	// needs it.
+	None
+)
+
+// Interval is the time between the fsyncs of a [Relaxed] store that is written
+// to.
+const Interval = 100 * time.Millisecond
+
+// Options of [Open]. The zero value is ready for use.
+type Options struct {
+	FS         vfs.FS // nil: the file system of the operating system
+	Durability Durability
+	Log        *slog.Logger // nil: silence
+
+	// Progress is called while the store is read at the start, now and then
+	// and at the end, with how many queued messages were read.
+	Progress func(sessions, messages int)
+
+	// Damage is called, before Open returns, for everything that was damaged.
+	// It is logged as well.
+	Damage func(Damage)
+
+	Now func() time.Time // nil: time.Now; names what is set aside
+
+	CacheSize    int64         // bytes of block cache; 0: 4 MiB
+	MemTableSize uint64        // bytes that are gathered before a table is written; 0: 8 MiB
+	MaxPending   int           // bytes submitted that may wait for the disk; 0: 64 MiB
+	RetryFull    time.Duration // between looks at a full disk; 0: 500 ms
+}
+
+// Errors of Submit, and of the reading methods where they need the disk.
+var (
+	// ErrNoSpace: the disk is full. It heals when there is space.
+	ErrNoSpace = errors.New("no space on the disk")
+	// ErrOverloaded: too much waits for the disk already.
+	ErrOverloaded = errors.New("the disk does not keep up")
+	// ErrFenced: a write or an fsync failed. It does not heal; what the disk
+	// has is known only after the store is opened again.
+	ErrFenced = errors.New("the disk failed a write")
+)
+
+// Store is durable state on disk.
+type Store struct {
+	opts    Options
+	log     *slog.Logger
+	fs      *faultFS
+	dir     string
+	lock    *dirLock
+	db      *pebble.DB
+	cache   *pebble.Cache
+	durable atomic.Uint64 // the ticket; written by the committer alone
+	failed  atomic.Pointer[failure]
+
+	onDurable func(t store.Ticket, err error) // set before the first Submit
+
+	mu      sync.Mutex // guards what follows; never held over I/O
+	state              // the index and the batch at hand
+	ticket  store.Ticket
+	applied store.Ticket // up to which batches were taken
+	records int          // in the batch at hand
+	spare   []*pebble.Batch
+	syncing []taken // handed to Pebble, in order; the committer takes from it
+	idle    bool    // the committer waits for wake
+	closed  bool
+	metrics Metrics
+
+	handing sync.Mutex // makes the order of batches that of the submissions; taken before mu
+
+	reading sync.WaitGroup // counts readers; Add is called with mu held and closed not set
+
+	wake    chan struct{} // holds one: the committer has something to do
+	stop    chan struct{} // closed by Close
+	stopped chan struct{} // closed by the committer
+	fenced  chan struct{} // closed by fence
+}
+
+// taken is a batch that Pebble has, with the last ticket in it.
+type taken struct {
+	batch   *pebble.Batch // nil: there was nothing to write
+	upto    store.Ticket
+	records int
+}
+
+// failure is why a store is fenced.
+type failure struct {
+	err  error
+	told chan struct{} // closed when OnDurable's function knows
+}
+
+var _ store.Store = (*Store)(nil)
+
+// Open opens the store in dir, which is made if it is not there. What is
+// damaged is set aside and reported. The errors are [ErrLocked], [ErrNewer], and
+// those of the file system.
+func Open(dir string, o Options) (*Store, error) {
+	s := newStore(dir, o)
+	if err := s.open(); err != nil {
+		return nil, fmt.Errorf("open the store in %s: %w", dir, err)
+	}
+	s.batch = s.db.NewBatch()
+	go s.commit()
+	return s, nil
+}
+
+func newStore(dir string, o Options) *Store {
+	if o.FS == nil {
+		o.FS = vfs.Default
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.CacheSize == 0 {
+		o.CacheSize = 4 << 20
+	}
+	if o.MemTableSize == 0 {
+		o.MemTableSize = 8 << 20
+	}
+	if o.MaxPending == 0 {
+		o.MaxPending = 64 << 20
+	}
+	if o.RetryFull == 0 {
+		o.RetryFull = 500 * time.Millisecond
+	}
+	s := &Store{
+		opts:    o,
+		log:     o.Log,
+		dir:     dir,
+		state:   newState(),
+		wake:    make(chan struct{}, 1),
+		stop:    make(chan struct{}),
+		stopped: make(chan struct{}),
+		fenced:  make(chan struct{}),
+	}
+	s.fs = newFaultFS(o.FS, o.RetryFull, s.fence)
+	return s
+}
+
+// NewSession implements [store.Store].
+func (s *Store) NewSession() store.SessionID {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lastSession++
+	return s.lastSession
+}
+
+// Durable implements [store.Store].
+func (s *Store) Durable() store.Ticket { return store.Ticket(s.durable.Load()) }
+
+// OnDurable implements [store.Store].
+func (s *Store) OnDurable(f func(t store.Ticket, err error)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.onDurable = f
+}
+
+// Stats implements [store.Store].
+func (s *Store) Stats() store.Stats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stats
+}
+
+// Submit implements [store.Store]. The errors are [store.ErrClosed],
+// [ErrFenced], [ErrNoSpace] and [ErrOverloaded].
+func (s *Store) Submit(recs ...store.Record) (store.Ticket, error) {
+	s.mu.Lock()
+	if err := s.refuse(); err != nil {
+		s.mu.Unlock()
+		return 0, err
+	}
+	for _, r := range recs {
+		if p, ok := r.(*store.Published); ok {
+			p.Seq = s.nextSeq()
+		}
+		s.apply(r)
+	}
+	s.records += len(recs)
+	s.ticket++
+	t := s.ticket
+	rouse := s.rouse()
+	s.mu.Unlock()
+	if rouse {
+		s.rousing()
+	}
+	return t, nil
+}
+
+// refuse says why nothing can be submitted. mu is held.
+func (s *Store) refuse() error {
+	switch {
+	case s.closed:
+		return store.ErrClosed
+	case s.failed.Load() != nil:
+		return fmt.Errorf("%w: %w", ErrFenced, s.failed.Load().err)
+	case s.fs.full():
+		return ErrNoSpace
+	case s.batch.Len() > s.opts.MaxPending:
+		return ErrOverloaded
+	}
+	return nil
+}
+
+// rouse reports whether the committer sleeps and must be woken. mu is held.
+func (s *Store) rouse() bool {
+	was := s.idle
+	s.idle = false
+	return was
+}
+
+func (s *Store) rousing() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Close implements [store.Store]. The state goes into tables, so that the next
+// start has no log to read.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return nil
+	}
+	s.closed = true
+	s.mu.Unlock()
+	s.fs.giveUp() // what waits for space fails
+	close(s.stop)
+	<-s.stopped
+	err := s.shut()
+	if err != nil {
+		return fmt.Errorf("close the store in %s: %w", s.dir, err)
+	}
+	return nil
+}

@@ -1,0 +1,44 @@
+// Package disk is the [store.Store] that outlives a crash. It keeps durable
+// state in Pebble, a log-structured merge tree, and gathers submissions so that
+// one fsync makes many of them durable.
+//
+// # How a submission becomes durable
+//
+// Submit applies the records at once, under one mutex, to an index in memory
+// and to a batch of key changes; the index knows enough of every session and of
+// every queued message (16 bytes of it) that applying never reads the disk. The
+// committer, one goroutine, takes the batch, hands it to Pebble, waits for the
+// fsync of the write-ahead log, and raises Durable. What is submitted while an
+// fsync runs makes up the next batch; nothing waits for company, and an idle
+// store does nothing. A batch is atomic: a submission is on the disk whole or
+// not at all.
+//
+// Reading first hands the batch at hand to Pebble, without waiting for its
+// fsync, so that it sees everything submitted.
+//
+// # Keys
+//
+// Numbers in keys are big-endian; see keys.go. All of a session lies together.
+// A message with one recipient is stored in the recipient's queue entry, one
+// with several is stored once and counted in memory. What is written once and
+// deleted once is deleted by Pebble's single delete, so that a message that is
+// fetched soon after it came leaves nothing behind.
+//
+// # Trouble
+//
+// The package stands between Pebble and the file system. An error of a write,
+// an fsync or a change of a directory fences the store before Pebble hears of
+// it: from then on Submit fails and no ticket becomes durable. A full disk makes
+// the operation wait until there is space; meanwhile Submit fails with
+// [ErrNoSpace].
+//
+// Pebble's checksums cover the write-ahead log and every block of every table,
+// so values have none of their own. They do not cover a manifest that lost its
+// end; witness.go does. What a checksum finds at the start is set aside and
+// reported, and the rest is kept; see [Damage].
+//
+// The package must never know connections, packets on the wire, matching or
+// permissions.
+//
+//	s, err := disk.Open("/var/lib/nightjar", disk.Options{Log: log})
+package disk

@@ -1,0 +1,73 @@
+package disk
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// ErrLocked: another process, or another store of this one, has the directory.
+var ErrLocked = errors.New("in use")
+
+// dirLock keeps others out of a directory.
+type dirLock struct {
+	fs   vfs.FS
+	lock io.Closer
+	pid  string // the file that names the process
+}
+
+// lockDir locks the directory. The lock ends with the process, however that
+// ends. The number of the process is in another file, because the locked one
+// can be neither written nor read.
+func lockDir(fs vfs.FS, dir string) (*dirLock, error) {
+	pid := fs.PathJoin(dir, "pid")
+	lock, err := fs.Lock(fs.PathJoin(dir, "LOCK"))
+	if err != nil {
+		if holder := readPid(fs, pid); holder != "" {
+			return nil, fmt.Errorf("%w by process %s (%w)", ErrLocked, holder, err)
+		}
+		return nil, fmt.Errorf("%w, or it cannot be locked: %w", ErrLocked, err)
+	}
+	if err := writeFile(fs, pid, strconv.AppendInt(nil, int64(os.Getpid()), 10)); err != nil {
+		_ = lock.Close() // the first error tells more
+		return nil, err
+	}
+	return &dirLock{fs, lock, pid}, nil
+}
+
+func readPid(fs vfs.FS, name string) string {
+	b, err := readFile(fs, name)
+	if err != nil || len(b) > 32 {
+		return ""
+	}
+	return strings.TrimSpace(string(b))
+}
+
+func (l *dirLock) release() error {
+	_ = l.fs.Remove(l.pid) // it says nothing without the lock
+	return l.lock.Close()
+}
+
+// writeFile makes the file anew; it is not synced.
+func writeFile(fs vfs.FS, name string, content []byte) error {
+	f, err := fs.Create(name, vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	return errors.Join(err, f.Close())
+}
+
+func readFile(fs vfs.FS, name string) ([]byte, error) {
+	f, err := fs.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	b, err := io.ReadAll(f)
+	return b, errors.Join(err, f.Close())
+}

@@ -1,0 +1,40 @@
+package disk
+
+import "time"
+
+// Metrics are counts since the start, but for those that say otherwise.
+type Metrics struct {
+	Batches      int64         // each is one fsync at most; of a sync store exactly one
+	Records      int64         // in those; Records/Batches is records per fsync
+	Bytes        int64         // of changes, as handed to Pebble
+	Wait         time.Duration // spent waiting for the disk; Wait/Batches is the time of an fsync
+	LastWait     time.Duration
+	Pending      int   // now: records submitted and not handed over
+	PendingBytes int   // now: their changes
+	Undurable    int64 // now: submissions that are not durable
+	Full         bool  // now: the disk is full
+	Fenced       bool  // now: the disk failed
+}
+
+func (m *Metrics) count(records, bytes int, wait time.Duration) {
+	m.Batches++
+	m.Records += int64(records)
+	m.Bytes += int64(bytes)
+	m.Wait += wait
+	m.LastWait = wait
+}
+
+// Metrics returns what the store counts.
+func (s *Store) Metrics() Metrics {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := s.metrics
+	m.Pending = s.records
+	if !s.batch.Empty() {
+		m.PendingBytes = s.batch.Len()
+	}
+	m.Undurable = int64(s.ticket - s.Durable())
+	m.Full = s.fs.full()
+	m.Fenced = s.failed.Load() != nil
+	return m
+}

@@ -1,0 +1,372 @@
+package disk
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/nightjarmq/nightjar/internal/store"
+)
+
+// version is that of the keys and values in this package. A directory of a
+// higher one is refused.
+const version = 1
+
+// ErrNewer: a newer version of the program has written the directory.
+var ErrNewer = errors.New("written by a newer version of Nightjar")
+
+// open locks the directory, opens Pebble, and builds the index.
+func (s *Store) open() error {
+	if err := s.fs.MkdirAll(s.dir, 0o700); err != nil {
+		return err
+	}
+	lock, err := lockDir(s.fs, s.dir)
+	if err != nil {
+		return err
+	}
+	s.lock = lock
+	if err = s.openState(); err == nil {
+		s.fs.running.Store(true)
+		return nil
+	}
+	err = errors.Join(err, s.closeEngine())
+	s.fs.closeAll()
+	return err
+}
+
+// openState opens what is there, or what can be saved of it.
+func (s *Store) openState() error {
+	err := s.tryOpen()
+	if err == nil || errors.Is(err, ErrNewer) || s.fs.broken.Load() {
+		return err // sound, or not for us to judge
+	}
+	return s.salvage(err)
+}
+
+// tryOpen opens Pebble and reads all of it.
+func (s *Store) tryOpen() error {
+	if err := s.openEngine(); err != nil {
+		if strings.Contains(err.Error(), "unknown format major version") {
+			return fmt.Errorf("%w: %w", ErrNewer, err)
+		}
+		return err
+	}
+	if err := s.checkVersion(); err != nil {
+		return err
+	}
+	st := newState()
+	l := loader{state: &st, progress: s.opts.Progress}
+	if err := l.load(s); err != nil {
+		return err
+	}
+	s.state = st
+	return nil
+}
+
+// checkVersion reads the version, or writes it in a new directory.
+func (s *Store) checkVersion() error {
+	v, there, err := s.number(keyVersion)
+	if err != nil {
+		return err
+	}
+	if !there {
+		b := s.db.NewBatch()
+		_ = b.Set(keyVersion, binary.BigEndian.AppendUint64(nil, version), nil)
+		return s.guard(func() error { return s.db.Apply(b, pebble.Sync) })
+	}
+	if v > version {
+		return fmt.Errorf("%w: it has version %d, this program knows %d", ErrNewer, v, version)
+	}
+	return nil
+}
+
+func (s *Store) number(key []byte) (n uint64, there bool, err error) {
+	b, closer, err := s.db.Get(key)
+	if err == pebble.ErrNotFound {
+		return 0, false, nil
+	}
+	if err != nil {
+		return 0, false, err
+	}
+	defer closer.Close()
+	if len(b) != 8 {
+		return 0, false, fmt.Errorf("read the number %q: %w", key, errValue)
+	}
+	return binary.BigEndian.Uint64(b), true, nil
+}
+
+// loader builds the index of a store from what is on disk, in the order of the
+// keys. Reading everything checks every checksum.
+type loader struct {
+	*state
+	progress func(sessions, messages int)
+
+	id      store.SessionID // of the session at hand
+	session *session
+	ahead   []progressed // its deliveries with progress, whose entry was not read yet
+}
+
+// progressed is the progress of a delivery.
+type progressed struct {
+	seq      store.Seq
+	pid      uint16
+	released bool
+}
+
+// reportEvery is how many queued messages are read between reports.
+const reportEvery = 100_000
+
+func (l *loader) load(s *Store) error {
+	if err := l.numbers(s); err != nil {
+		return err
+	}
+	if err := s.scan([]byte{spaceSession}, []byte{spaceSession + 1}, l.sessionKey); err != nil {
+		return fmt.Errorf("read sessions: %w", err)
+	}
+	if err := l.finish(); err != nil {
+		return err
+	}
+	if err := s.scan([]byte{spaceShared}, []byte{spaceShared + 1}, l.shared); err != nil {
+		return fmt.Errorf("read shared messages: %w", err)
+	}
+	for seq, sh := range l.shares {
+		if sh.size == 0 {
+			return fmt.Errorf("read shared messages: number %d is missing: %w", seq, errValue)
+		}
+	}
+	if err := s.scan([]byte{spaceRetained}, []byte{spaceRetained + 1}, l.retain); err != nil {
+		return fmt.Errorf("read retained messages: %w", err)
+	}
+	l.report()
+	return nil
+}
+
+func (l *loader) report() {
+	if l.progress != nil {
+		l.progress(l.stats.Sessions, l.stats.Queued)
+	}
+}
+
+// numbers reads what was given out.
+func (l *loader) numbers(s *Store) error {
+	seq, _, err := s.number(keySeq)
+	if err != nil {
+		return err
+	}
+	id, _, err := s.number(keySession)
+	if err != nil {
+		return err
+	}
+	l.lastSeq, l.seqLimit = store.Seq(seq), store.Seq(seq)
+	l.lastSession, l.sessionLimit = store.SessionID(id), store.SessionID(id)
+	return nil
+}
+
+func (l *loader) sessionKey(key, value []byte) (bool, error) {
+	k, ok := parseSessionKey(key)
+	if !ok {
+		return false, fmt.Errorf("key %x: %w", key, errValue)
+	}
+	if k.id != l.id {
+		if err := l.finish(); err != nil {
+			return false, err
+		}
+		if k.kind != kindIdentity {
+			return false, fmt.Errorf("session %d has no identity: %w", k.id, errValue)
+		}
+		l.id, l.session = k.id, &session{}
+		l.sessions[k.id] = l.session
+		l.stats.Sessions++
+		l.lastSession = max(l.lastSession, k.id)
+	}
+	if err := l.read(&k, value); err != nil {
+		return false, fmt.Errorf("session %d: %w", k.id, err)
+	}
+	return true, nil
+}
+
+func (l *loader) read(k *sessionKey, value []byte) error {
+	s := l.session
+	switch k.kind {
+	case kindIdentity:
+		_, _, err := decodeIdentity(value)
+		return err
+	case kindState:
+		return s.decodeState(value)
+	case kindWill:
+		s.hasWill = true
+		_, err := store.DecodeWill(value)
+		return err
+	case kindSubscription:
+		sub, err := decodeSubscription(value)
+		if err == nil && digestOf(sub.Filter) != digest(k.rest) {
+			err = errValue
+		}
+		s.subs = append(s.subs, digest(k.rest))
+		l.stats.Subscriptions++
+		return err
+	case kindIncoming:
+		s.incoming = append(s.incoming, k.pid())
+	case kindProgress:
+		pid, released, err := decodeProgress(value)
+		l.ahead = append(l.ahead, progressed{k.seq(), pid, released})
+		return err
+	case kindDelivery:
+		return l.delivery(k.seq(), value)
+	}
+	return nil
+}
+
+func (l *loader) delivery(seq store.Seq, value []byte) error {
+	var d delivery
+	if _, err := d.decodeHead(value); err != nil {
+		return err
+	}
+	if err := l.releasedBefore(seq); err != nil {
+		return err
+	}
+	e := entry{seq: seq, size: d.size, pid: d.pid}
+	if len(l.ahead) > 0 && l.ahead[0].seq == seq {
+		if l.ahead[0].released {
+			return fmt.Errorf("delivery %d is released and has a message: %w", seq, errValue)
+		}
+		e.pid = l.ahead[0].pid
+		e.flags |= entryProgress | entryProgress2 // who knows how often it was written
+		l.ahead = l.ahead[1:]
+	}
+	if d.shared {
+		e.flags |= entryShared
+		sh := l.shares[seq]
+		if sh == nil {
+			sh = &share{}
+			l.shares[seq] = sh
+		}
+		sh.refs++
+	} else {
+		l.stats.Messages++
+		l.stats.MessageBytes += int64(d.size)
+	}
+	l.push(e)
+	return nil
+}
+
+func (l *loader) push(e entry) {
+	l.session.push(e)
+	l.stats.Queued++
+	l.lastSeq = max(l.lastSeq, e.seq)
+	if l.stats.Queued%reportEvery == 0 {
+		l.report()
+	}
+}
+
+// releasedBefore queues the released deliveries up to seq, which have no entry.
+func (l *loader) releasedBefore(seq store.Seq) error {
+	for len(l.ahead) > 0 && l.ahead[0].seq < seq {
+		p := l.ahead[0]
+		if !p.released {
+			return fmt.Errorf("delivery %d has progress and no message: %w", p.seq, errValue)
+		}
+		l.push(entry{seq: p.seq, pid: p.pid, flags: entryReleased | entryProgress | entryProgress2})
+		l.ahead = l.ahead[1:]
+	}
+	return nil
+}
+
+// finish ends the session at hand.
+func (l *loader) finish() error {
+	if l.session == nil {
+		return nil
+	}
+	err := l.releasedBefore(1<<64 - 1)
+	l.ahead = l.ahead[:0]
+	if err != nil {
+		return fmt.Errorf("session %d: %w", l.id, err)
+	}
+	return nil
+}
+
+func (l *loader) shared(key, value []byte) (bool, error) {
+	if len(key) != 9 {
+		return false, fmt.Errorf("key %x: %w", key, errValue)
+	}
+	seq := store.Seq(binary.BigEndian.Uint64(key[1:]))
+	size, _, err := decodeSize(value)
+	if err != nil {
+		return false, err
+	}
+	sh := l.shares[seq]
+	if sh == nil {
+		return false, fmt.Errorf("message %d has no recipient: %w", seq, errValue)
+	}
+	sh.size = size
+	l.stats.Messages++
+	l.stats.MessageBytes += int64(size)
+	return true, nil
+}
+
+func (l *loader) retain(key, value []byte) (bool, error) {
+	size, _, err := decodeSize(value)
+	if err != nil {
+		return false, err
+	}
+	l.retained[string(key[1:])] = size
+	l.stats.Retained++
+	l.stats.RetainedBytes += int64(size)
+	return true, nil
+}
+
+// shut ends everything but the committer, which has ended. The state goes into
+// tables, so that the next start has no log to read.
+func (s *Store) shut() error {
+	s.reading.Wait()
+	err := s.writeAll()
+	if err == nil {
+		err = s.closeEngine()
+	}
+	if err == nil {
+		err = s.lock.release()
+	}
+	f := &failure{err: store.ErrClosed}
+	if !s.failed.CompareAndSwap(nil, f) { // from here on nothing fences
+		f = s.failed.Load()
+		<-f.told
+		err = errors.Join(err, f.err)
+		s.fs.closeAll()
+	}
+	return err
+}
+
+// writeAll writes the numbers given out and makes tables of everything.
+func (s *Store) writeAll() error {
+	if f := s.failed.Load(); f != nil {
+		return f.err
+	}
+	s.mu.Lock()
+	b := s.batch
+	if s.seqLimit != s.lastSeq || s.sessionLimit != s.lastSession {
+		s.seqLimit, s.sessionLimit = s.lastSeq, s.lastSession
+		s.setNumber(keySeq, uint64(s.lastSeq))
+		s.setNumber(keySession, uint64(s.lastSession))
+	}
+	s.mu.Unlock()
+	err := s.guard(func() error {
+		if !b.Empty() {
+			if err := s.db.Apply(b, pebble.Sync); err != nil {
+				return err
+			}
+		}
+		flushed, err := s.db.AsyncFlush()
+		if err != nil {
+			return err
+		}
+		<-flushed
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("write what is left: %w", err)
+	}
+	return nil
+}
