@@ -265,7 +265,7 @@ func (c *Client) enqueueAbsent(l *Local, e *session.Entry, pub *message.Publicat
 	}
 	c.waiting++
 	c.bytes += size
-	l.addRecipient(c.recipient(e, 0), e.Share)
+	l.addPending(c, e, 0) // the client may connect before it is stored
 	return 1
 }
 

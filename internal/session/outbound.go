@@ -102,10 +102,9 @@ func (s *Session) Loaded(entries []Entry, more bool) {
 		s.queue.push(&entries[i])
 		s.cursor = entries[i].Seq
 	}
-	s.backlog -= len(entries)
+	s.backlog = max(0, s.backlog-len(entries))
 	switch {
 	case more:
-		s.backlog = max(1, s.backlog)
 	case s.queue.n+s.offered == 0:
 		s.backlog, s.bytes = 0, 0
 	default:
