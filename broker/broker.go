@@ -3,6 +3,7 @@ package broker
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math"
@@ -13,6 +14,7 @@ import (
 	"github.com/nightjarmq/nightjar/internal/conn"
 	"github.com/nightjarmq/nightjar/internal/hub"
 	"github.com/nightjarmq/nightjar/internal/store"
+	"github.com/nightjarmq/nightjar/internal/store/disk"
 	"github.com/nightjarmq/nightjar/internal/transport"
 	"github.com/nightjarmq/nightjar/packet"
 )
@@ -34,10 +36,34 @@ type Broker struct {
 // New makes a broker and binds its listeners; they accept once Run runs. An
 // error names the listener and says what to do.
 func New(cfg Config) (*Broker, error) {
-	b := &Broker{cfg: cfg, log: cfg.Log, store: store.NewMemory()}
+	b := &Broker{cfg: cfg, log: cfg.Log}
 	if b.log == nil {
 		b.log = slog.New(slog.DiscardHandler)
 	}
+	if err := b.openStore(); err != nil {
+		return nil, err
+	}
+	if err := b.assemble(); err != nil {
+		b.closeListeners()
+		return nil, errors.Join(err, b.store.Close())
+	}
+	return b, nil
+}
+
+func (b *Broker) openStore() (err error) {
+	if b.cfg.Data == "" {
+		b.store = store.NewMemory()
+		return nil
+	}
+	b.store, err = disk.Open(b.cfg.Data, disk.Options{
+		Durability: b.cfg.Durability, Log: b.log, Progress: b.cfg.Progress,
+	})
+	return err
+}
+
+// assemble joins the parts and binds the listeners.
+func (b *Broker) assemble() error {
+	cfg := &b.cfg
 	start := time.Now()
 	b.now = func() int64 { return start.UnixMilli() + int64(time.Since(start)/time.Millisecond) }
 	b.net = transport.New(transport.Config{
@@ -57,20 +83,19 @@ func New(cfg Config) (*Broker, error) {
 	b.conns = conn.NewServer(b.connConfig())
 	b.sys = newSys(b)
 	if err := b.hub.Load(); err != nil {
-		return nil, fmt.Errorf("load the store: %w", err)
+		return fmt.Errorf("load the store: %w", err)
 	}
 	var err error
 	b.pipe, err = b.net.Listen(transport.ListenerConfig{Name: "in-process", Network: "pipe", Data: &conn.Limits{Anonymous: true}})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for _, l := range cfg.Listeners {
 		if err := b.listen(l); err != nil {
-			b.closeListeners()
-			return nil, err
+			return err
 		}
 	}
-	return b, nil
+	return nil
 }
 
 func (b *Broker) connConfig() conn.Config {
@@ -190,3 +215,6 @@ func (b *Broker) closeListeners() {
 
 // Listeners returns the configured listeners, in the order of Addrs.
 func (b *Broker) Listeners() []Listener { return b.cfg.Listeners }
+
+// Data returns the directory of the store, "" if there is none.
+func (b *Broker) Data() string { return b.cfg.Data }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/nightjarmq/nightjar/internal/conn"
 	"github.com/nightjarmq/nightjar/internal/hub"
+	"github.com/nightjarmq/nightjar/internal/store/disk"
 )
 
 // Config says how a broker behaves. The zero value of every field is useful; a
@@ -29,6 +30,15 @@ type Config struct {
 	// Access decides who may do what; nil allows everything, except writing to
 	// the broker's own topics ($SYS, $CONTROL, $nightjar).
 	Access Access
+
+	// Data is the directory of the store, which is made if it is not there; ""
+	// keeps sessions, queues and retained messages in memory only.
+	Data string
+	// Durability says when something counts as stored, before it is
+	// acknowledged. It means something with Data only.
+	Durability Durability
+	// Progress is told while a store is read at the start.
+	Progress func(sessions, messages int)
 
 	// MaxPacketSize is the most bytes of one packet; 0: 16 MiB, negative: what
 	// the protocol allows.
@@ -121,6 +131,20 @@ type (
 	Access = hub.Access
 	// Client is a session that Access is asked about.
 	Client = hub.Client
+)
+
+// Durability says when something counts as stored.
+type Durability = disk.Durability
+
+const (
+	// Sync: after its fsync. Nothing acknowledged is lost in a crash or a power
+	// cut.
+	Sync = disk.Sync
+	// Relaxed: when the operating system has it. A power cut loses what was
+	// acknowledged in the last 100 ms, a crash of the broker nothing.
+	Relaxed = disk.Relaxed
+	// None: likewise, and it is synced when the broker stops.
+	None = disk.None
 )
 
 func seconds(d time.Duration, most int64) int64 {

@@ -2,9 +2,13 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
+	"path/filepath"
+	"runtime"
 	"strconv"
 
 	"github.com/nightjarmq/nightjar/broker"
@@ -14,8 +18,10 @@ import (
 type serveCommand struct {
 	Port int `short:"p" help:"Listen on this port of the loopback addresses instead of 1883." placeholder:"PORT"`
 	listenFlags
-	Verbose   bool   `short:"v" help:"Log more."`
-	LogFormat string `enum:"text,json" default:"text" help:"text or json." placeholder:"FORMAT"`
+	Data       string `help:"Directory of what survives a restart: sessions, queues, retained messages. Default: nightjar in the user's data directory." placeholder:"DIR"`
+	Durability string `enum:"sync,relaxed,none" default:"sync" help:"When something counts as stored: sync, after its fsync; relaxed, a power cut may cost 100 ms; none, everything in memory." placeholder:"HOW"`
+	Verbose    bool   `short:"v" help:"Log more."`
+	LogFormat  string `enum:"text,json" default:"text" help:"text or json." placeholder:"FORMAT"`
 }
 
 func (s *serveCommand) run(ctx context.Context, version string, io Streams) int {
@@ -49,10 +55,58 @@ func (s *serveCommand) config(io Streams) (broker.Config, error) {
 	if cfg.Listeners, err = s.listeners(); err != nil {
 		return cfg, err
 	}
+	if cfg.Data, err = s.data(io); err != nil {
+		return cfg, err
+	}
+	if s.Durability == "relaxed" {
+		cfg.Durability = broker.Relaxed
+	}
+	cfg.Progress = s.progress(io)
 	if s.Port != 0 || len(cfg.Listeners) == 0 {
 		cfg.Listeners = append(s.local(), cfg.Listeners...)
 	}
 	return cfg, nil
+}
+
+// data is the directory of the store; "" keeps everything in memory.
+func (s *serveCommand) data(io Streams) (string, error) {
+	switch {
+	case s.Durability == "none" && s.Data != "":
+		return "", fmt.Errorf("--data %s: nothing is written there with --durability none: leave one of them out", s.Data)
+	case s.Durability == "none":
+		return "", nil
+	case s.Data != "":
+		return s.Data, nil
+	}
+	if dir := io.Env("XDG_DATA_HOME"); dir != "" {
+		return filepath.Join(dir, "nightjar"), nil
+	}
+	home := io.Env("HOME")
+	if runtime.GOOS == "windows" {
+		if dir := io.Env("LOCALAPPDATA"); dir != "" {
+			return filepath.Join(dir, "nightjar"), nil
+		}
+	}
+	if home == "" {
+		return "", errors.New("there is no home directory to keep data in: name a directory with --data, or keep everything in memory with --durability none")
+	}
+	return filepath.Join(home, ".local", "share", "nightjar"), nil
+}
+
+// progress shows on a terminal how far a long start has come.
+func (s *serveCommand) progress(io Streams) func(sessions, messages int) {
+	f, ok := io.Err.(*os.File)
+	if !ok {
+		return nil
+	}
+	if info, err := f.Stat(); err != nil || info.Mode()&os.ModeCharDevice == 0 {
+		return nil
+	}
+	return func(sessions, messages int) {
+		if messages >= 10_000 {
+			fmt.Fprintf(io.Err, "\rreading the store: %d sessions, %d messages\n", sessions, messages)
+		}
+	}
 }
 
 // local are the listeners on the loopback addresses: on the port of -p, or on
@@ -119,6 +173,11 @@ func (s *serveCommand) greet(b *broker.Broker, io Streams) {
 				try = " -p " + strconv.Itoa(tcp.Port)
 			}
 		}
+	}
+	if b.Data() != "" {
+		fmt.Fprintf(io.Err, "keeping data in %s\n", b.Data())
+	} else {
+		fmt.Fprintln(io.Err, "keeping everything in memory")
 	}
 	if found {
 		fmt.Fprintf(io.Err, "try it in two other terminals:\n  nightjar sub%s -t 'hello/#' -v\n  nightjar pub%s -t hello/world -m 'good evening'\n", try, try)
