@@ -167,7 +167,7 @@ func (s *Session) Pump(room int, now int64, fx *Effects) {
 		e := s.queue.front()
 		if e == nil {
 			if s.backlog > 0 {
-				fx.Refill = min(int(s.p.SendMaximum)-s.flying, maxRefill)
+				fx.Refill = s.refill()
 			}
 			return
 		}
@@ -177,8 +177,19 @@ func (s *Session) Pump(room int, now int64, fx *Effects) {
 	}
 }
 
-// maxRefill bounds how many messages are loaded from the store at once.
-const maxRefill = 256
+// refill is how many messages to load from the store: more than the window
+// takes now, so that a long queue is not read one message at a time, but not so
+// many that large ones fill the memory.
+func (s *Session) refill() int {
+	average := s.bytes/(s.queue.n+s.backlog) + 1
+	return min(max(refillBytes/average, 1), maxRefill)
+}
+
+// What is loaded from the store at once is bounded by both.
+const (
+	maxRefill   = 256
+	refillBytes = 256 << 10
+)
 
 func (s *Session) transmit(e *Entry, now int64, fx *Effects) {
 	if e.Message.Expired(now) { // [MQTT-3.3.2-5]

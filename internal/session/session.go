@@ -71,7 +71,7 @@ type Entry struct {
 	Message  *message.Message // nil once PUBREC has come
 	IDs      []uint32         // Subscription Identifiers
 	Seq      uint64           // the store's number; 0 if the store has none
-	Share    string           // the shared subscription it came by, or ""
+	Share    string           // the shared subscription it came by, name and filter, or ""
 	PacketID uint16
 	QoS      byte // 1 or 2
 	Retain   bool

@@ -267,7 +267,7 @@ func TestTooBig(t *testing.T) {
 	var fx Effects
 	s.Resume(nil, []Entry{{Message: msg(strings.Repeat("x", 30)), QoS: 2, PacketID: 9, Seq: 1}}, []bool{false}, 3, 0, &fx)
 	s.Pump(1000, 0, &fx)
-	if fx.TooBig != 1 || fx.Refill != 1 {
+	if fx.TooBig != 1 || fx.Refill < 1 {
 		t.Fatalf("%+v", fx)
 	}
 	s.Loaded([]Entry{
@@ -327,7 +327,7 @@ func TestResumeSmaller(t *testing.T) {
 	s.Pubrec(1, packet.Success, &fx)
 	s.Pubcomp(1, &fx)
 	s.Pump(1000, 0, &fx)
-	if fx.Refill != 1 {
+	if fx.Refill < 1 {
 		t.Fatal("the store is not asked")
 	}
 	s.Loaded([]Entry{{Message: msg("5"), QoS: 1, Seq: 5}, {Message: msg("6"), QoS: 1, Seq: 6}}, false)
