@@ -225,7 +225,7 @@ func (h *Hub) passOn(b *transport.Batch, e *session.Entry) {
 	pub.SetKept(e.Message, b.Now)
 	l.begin()
 	for _, g := range l.cache.Match(pub.Topic).Groups {
-		if g.Share != e.Share {
+		if g.Name != e.Share {
 			continue
 		}
 		h.deliverShared(b, l, g, pub)

@@ -335,7 +335,7 @@ func (h *Hub) deliverShared(b *transport.Batch, l *Local, g *router.Group[*Clien
 	start := int(g.Next() % uint64(n))
 	share := ""
 	if pub.QoS > 0 {
-		share = g.Share
+		share = g.Name
 	}
 	for _, pass := range [...]func(*Client) bool{(*Client).ready, (*Client).Connected, (*Client).absent} {
 		for i := range n {

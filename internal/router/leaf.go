@@ -149,6 +149,7 @@ func (l *leaf[S]) subs(dst []sub[S]) []sub[S] {
 
 // group is a shared subscription: a ShareName and a filter.
 type group[S comparable] struct {
+	name          string // share and filter, which are parts of it
 	share, filter string
 	members       set[S, sub[S]]
 	cursor        atomic.Uint64

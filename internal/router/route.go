@@ -1,7 +1,6 @@
 package router
 
 import (
-	"strings"
 	"sync/atomic"
 )
 
@@ -44,6 +43,7 @@ func (d *Delivery[S]) Reaches(from S) bool {
 type Group[S comparable] struct {
 	Share   string
 	Filter  string
+	Name    string        // Share and Filter in one: what tells shared subscriptions apart [MQTT-4.8.2-1]
 	Members []Delivery[S] // at least one, in no particular order
 
 	cursor *atomic.Uint64
@@ -54,7 +54,8 @@ type Group[S comparable] struct {
 func (g *Group[S]) Next() uint64 { return g.cursor.Add(1) - 1 }
 
 func newGroup[S comparable](share, filter string) *group[S] {
-	return &group[S]{share: strings.Clone(share), filter: strings.Clone(filter)}
+	name := share + "/" + filter
+	return &group[S]{name: name, share: name[:len(share)], filter: name[len(share)+1:]}
 }
 
 // snapshot returns the group as it is. The read lock must be held; several readers may make the same snapshot at once.
@@ -62,7 +63,7 @@ func (g *group[S]) snapshot() *Group[S] {
 	if s := g.snap.Load(); s != nil {
 		return s
 	}
-	s := &Group[S]{Share: g.share, Filter: g.filter, Members: deliveries(g.members.all), cursor: &g.cursor}
+	s := &Group[S]{Share: g.share, Filter: g.filter, Name: g.name, Members: deliveries(g.members.all), cursor: &g.cursor}
 	g.snap.Store(s)
 	return s
 }
