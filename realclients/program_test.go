@@ -1,6 +1,7 @@
 package realclients
 
 import (
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -13,24 +14,25 @@ import (
 
 // The program itself: how it starts, what it says, how it ends.
 
+// built is the folder with the program; TestMain makes and removes it.
+var built string
+
 var build = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "nightjar")
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(dir, "nightjar")
+	path := filepath.Join(built, "nightjar")
 	out, err := exec.Command("go", "build", "-o", path, "github.com/nightjarmq/nightjar/cmd/nightjar").CombinedOutput()
 	if err != nil {
-		os.Stderr.Write(out)
+		err = fmt.Errorf("build nightjar: %w\n%s", err, out)
 	}
 	return path, err
 })
 
 func TestMain(m *testing.M) {
-	code := m.Run()
-	if path, err := build(); err == nil {
-		os.RemoveAll(filepath.Dir(path))
+	var err error
+	if built, err = os.MkdirTemp("", "nightjar"); err != nil {
+		panic(err)
 	}
+	code := m.Run()
+	os.RemoveAll(built)
 	os.Exit(code)
 }
 

@@ -1,0 +1,9 @@
+// Package lint keeps the house: its tests read the source and fail when a rule is broken that a compiler does not know.
+// Which package may import which, a sentence about each package, sizes, words that must not be there, a row for each
+// dependency in docs/dependencies.md, and clauses of the standard that exist.
+//
+// It knows the source as text and syntax, and nothing of what it does. With -v the tests also print what has grown large
+// and which clauses nobody cites:
+//
+//	go test -v ./internal/lint
+package lint
