@@ -221,6 +221,10 @@ func (h *Hub) publishWill(b *transport.Batch, c *Client, w *store.Will) {
 // acknowledged, to another one. [MQTT-4.8.2-5]
 func (h *Hub) passOn(b *transport.Batch, e *session.Entry) {
 	l := local(b)
+	if e.Message.Expired(b.Now) { // [MQTT-3.3.2-5]
+		l.Stats.Dropped[Expired]++
+		return
+	}
 	pub := &l.Pub
 	pub.SetKept(e.Message, b.Now)
 	l.begin()
