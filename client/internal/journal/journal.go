@@ -1,0 +1,231 @@
+package journal
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+)
+
+// Journal is an open file of records. It is safe for concurrent use. One process at a time may have it open.
+type Journal struct {
+	path string
+	lock *os.File
+
+	mu       sync.Mutex
+	buf      []byte // guarded by mu: appended and not written
+	appended Ticket // guarded by mu
+
+	syncing sync.Mutex // held while the file is written, which is what it is for
+	file    *os.File   // guarded by syncing
+	size    int64      // guarded by syncing: bytes of whole records
+	synced  Ticket     // guarded by syncing
+	failed  error      // guarded by syncing: the file can no longer be trusted
+	spare   []byte     // guarded by syncing
+}
+
+// Ticket stands for a record that was appended; tickets grow.
+type Ticket uint64
+
+// Cut tells what Open had to remove from the end of the file.
+type Cut struct {
+	Bytes int64  // 0: nothing
+	Saved string // the file that keeps them
+}
+
+// Open reads the file at path, which is made if need be, and calls replay for every record in the order of writing.
+func Open(path string, replay func(Record) error) (*Journal, Cut, error) {
+	j := &Journal{path: path}
+	cut, err := j.open(replay)
+	if err != nil {
+		j.Close()
+		return nil, cut, fmt.Errorf("journal %s: %w", path, err)
+	}
+	return j, cut, nil
+}
+
+func (j *Journal) open(replay func(Record) error) (cut Cut, err error) {
+	if j.lock, err = lockFile(j.path + ".lock"); err != nil {
+		return cut, err
+	}
+	all, err := os.ReadFile(j.path)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && len(all) < len(magic) && magic[:len(all)] == string(all) {
+		j.file, j.size, err = writeNew(j.path, []byte(magic))
+		return cut, err
+	}
+	if err != nil {
+		return cut, err
+	}
+	if !bytes.HasPrefix(all, []byte(magic)) {
+		return cut, errors.New("not a journal: it begins with other bytes; give another path")
+	}
+	good, err := replayAll(all, replay)
+	if err != nil {
+		return cut, err
+	}
+	if rest := all[good:]; len(rest) > 0 {
+		cut.Bytes = int64(len(rest))
+		cut.Saved = j.path + ".damaged"
+		saved, _, err := writeNew(cut.Saved, rest)
+		if err != nil {
+			return cut, fmt.Errorf("save the damaged end: %w", err)
+		}
+		saved.Close()
+	}
+	if j.file, err = os.OpenFile(j.path, os.O_RDWR, 0); err != nil {
+		return cut, err
+	}
+	j.size = int64(good)
+	return cut, j.truncate()
+}
+
+// replayAll reads records up to the first that is not whole, and says where that begins.
+func replayAll(all []byte, replay func(Record) error) (good int, err error) {
+	for good = len(magic); good < len(all); {
+		r, n, broken := Decode(all[good:])
+		if broken != nil {
+			break
+		}
+		if err := replay(r); err != nil {
+			return good, fmt.Errorf("record at byte %d: %w", good, err)
+		}
+		good += n
+	}
+	return good, nil
+}
+
+// truncate removes what stands behind the whole records, durably.
+func (j *Journal) truncate() error {
+	if err := j.file.Truncate(j.size); err != nil {
+		return err
+	}
+	return j.file.Sync()
+}
+
+// Append takes a record into memory. It becomes durable by a Commit of its ticket or of a later one.
+func (j *Journal) Append(r Record) Ticket {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.buf = r.Append(j.buf)
+	j.appended++
+	return j.appended
+}
+
+// Commit returns when the record of t and all before it are on disk. After an error it is unknown which of those that were
+// not committed before will be found by the next Open. A full disk may be better the next time; a disk that fails to sync
+// is never trusted again.
+func (j *Journal) Commit(t Ticket) error {
+	j.syncing.Lock()
+	defer j.syncing.Unlock()
+	if j.synced >= t {
+		return nil
+	}
+	if j.failed != nil {
+		return j.failed
+	}
+	b, end := j.take(j.spare)
+	j.spare = b
+	if cap(b) > 1<<20 {
+		j.spare = nil
+	}
+	if _, err := j.file.WriteAt(b, j.size); err != nil {
+		if terr := j.truncate(); terr != nil {
+			j.failed = fmt.Errorf("journal %s: %w", j.path, terr)
+		}
+		return fmt.Errorf("journal %s: %w", j.path, err)
+	}
+	if err := j.file.Sync(); err != nil {
+		j.failed = fmt.Errorf("journal %s: sync: %w", j.path, err)
+		return j.failed
+	}
+	j.size += int64(len(b))
+	j.synced = end
+	return nil
+}
+
+// take exchanges the buffer for an empty one.
+func (j *Journal) take(spare []byte) ([]byte, Ticket) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	b := j.buf
+	j.buf = spare[:0]
+	return b, j.appended
+}
+
+// Size is the number of bytes of the file.
+func (j *Journal) Size() int64 {
+	j.syncing.Lock()
+	defer j.syncing.Unlock()
+	return j.size
+}
+
+// Compact replaces the file by one that holds what snapshot gives. snapshot must call cut at a moment when no record is
+// being appended: it stands for all records appended before, and those that come after follow it. If Compact fails the
+// old file goes on.
+func (j *Journal) Compact(snapshot func(cut func()) []Record) error {
+	j.syncing.Lock()
+	defer j.syncing.Unlock()
+	if j.failed != nil {
+		return j.failed
+	}
+	var pending []byte
+	var end Ticket
+	records := snapshot(func() { pending, end = j.take(nil) })
+	all := []byte(magic)
+	for _, r := range records {
+		all = r.Append(all)
+	}
+	file, size, err := writeNew(j.path, all)
+	if err != nil {
+		j.mu.Lock()
+		j.buf = append(pending, j.buf...)
+		j.mu.Unlock()
+		return fmt.Errorf("compact journal %s: %w", j.path, err)
+	}
+	j.file.Close()
+	j.file, j.size, j.synced = file, size, end
+	return nil
+}
+
+// Close gives the file free. What was not committed is lost.
+func (j *Journal) Close() error {
+	j.syncing.Lock()
+	defer j.syncing.Unlock()
+	var err error
+	if j.file != nil {
+		err = j.file.Close()
+	}
+	if j.lock != nil {
+		j.lock.Close()
+	}
+	if j.failed == nil {
+		j.failed = fmt.Errorf("journal %s: %w", j.path, fs.ErrClosed)
+	}
+	return err
+}
+
+// writeNew puts a durable file with this content at path, whole or not at all.
+func writeNew(path string, content []byte) (*os.File, int64, error) {
+	f, err := os.OpenFile(path+".new", os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return nil, 0, err
+	}
+	_, err = f.Write(content)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err == nil {
+		err = os.Rename(path+".new", path)
+	}
+	if err == nil {
+		err = syncDirectory(filepath.Dir(path))
+	}
+	if err != nil {
+		f.Close()
+		return nil, 0, err
+	}
+	return f, int64(len(content)), nil
+}
