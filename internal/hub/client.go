@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"errors"
 	"sync"
 	"sync/atomic"
 
@@ -74,10 +75,23 @@ func (l *Link) Kick(b *transport.Batch, code packet.Code, reason string, cause e
 
 // room returns how many bytes the connection can take before its messages
 // should rather wait in the queue.
-func (l *Link) room() int { return roomBytes - l.Conn.Buffered() }
+// It is positive whenever the connection calls Drained.
+func (l *Link) room() int { return (l.Conn.OutLimit()+1)/2 - l.Conn.Buffered() }
 
-// roomBytes is how much of the output buffer messages of QoS 1 and 2 may fill.
-const roomBytes = 512 << 10
+// put sends what must not be lost while the connection lasts. Messages are
+// bounded by room before, so that the buffer exceeds it by one at most; a client
+// that reads nothing and asks for answer after answer is cut off.
+func (l *Link) put(b *transport.Batch, out []byte) {
+	switch {
+	case l.Conn.SendControl(b, out):
+	case len(out) > 64: // more than a few acknowledgements
+		l.Conn.SendWhole(b, out)
+	default:
+		l.Conn.Close(errTakesNothing)
+	}
+}
+
+var errTakesNothing = errors.New("the client does not read its answers")
 
 // fits reports whether a packet of n bytes may be sent to the client; one of 0
 // bytes is larger than the protocol can say.

@@ -46,7 +46,7 @@ func (c *Client) emit(b *transport.Batch, t store.Ticket, out []byte, acks int) 
 		return
 	}
 	if c.held == nil && (t == 0 || t <= c.hub.store.Durable()) {
-		l.Conn.SendControl(b, out)
+		l.put(b, out)
 		c.sess.Acked(acks)
 		return
 	}
@@ -86,7 +86,7 @@ func (c *Client) release(b *transport.Batch, t store.Ticket) {
 		acks += h.marks[i].acks
 	}
 	if l := c.link.Load(); l != nil && n > 0 {
-		l.Conn.SendControl(b, h.bytes[:n])
+		l.put(b, h.bytes[:n])
 		c.sess.Acked(acks)
 	}
 	h.bytes, h.marks = h.bytes[n:], h.marks[i:]

@@ -235,14 +235,6 @@ func (c *Client) deliver(b *transport.Batch, l *Local, e *session.Entry, pub *me
 	return 1
 }
 
-// wantDrain makes sure that a queue which waits for room in the connection is
-// looked at when there is.
-func (c *Client) wantDrain(ln *Link) {
-	if ln.room() <= 0 {
-		ln.Conn.WantDrain()
-	}
-}
-
 // tooLarge reports whether the packet exceeds what the client accepts.
 func (c *Client) tooLarge(l *Local, ln *Link, e *session.Entry, pub *message.Publication) bool {
 	l.scratch = pub.Append(l.scratch[:0], &message.Copy{Version: ln.Version, QoS: e.QoS, Retain: e.Retain, IDs: e.IDs})

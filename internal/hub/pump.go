@@ -53,9 +53,12 @@ func (c *Client) pump(b *transport.Batch, l *Local) {
 // connection allow, behind what fx holds already. c.mu is held.
 func (c *Client) continueWith(b *transport.Batch, l *Local, fx *session.Effects) {
 	ln := c.link.Load()
+	full := false
 	for ln != nil {
 		if c.sess.Pending() {
-			c.sess.Pump(ln.room()-len(fx.Out), b.Now, fx)
+			room := ln.room() - len(fx.Out)
+			full = room <= 0
+			c.sess.Pump(room, b.Now, fx)
 			if fx.Refill > 0 && c.refill(fx) {
 				continue
 			}
@@ -78,10 +81,12 @@ func (c *Client) continueWith(b *transport.Batch, l *Local, fx *session.Effects)
 		return
 	}
 	if len(c.replay) > 0 {
-		c.replayRetained(b, l, ln)
+		full = c.replayRetained(b, l, ln) || full
 	}
 	if c.sess.Pending() || len(c.replay) > 0 {
-		c.wantDrain(ln)
+		if full || ln.room() <= 0 { // full: there may be room by now, with nobody to tell
+			ln.Conn.WantDrain()
+		}
 	}
 }
 
@@ -169,15 +174,19 @@ type replay struct {
 	ids  []uint32
 }
 
-// replayRetained sends retained messages while there is room. c.mu is held.
-func (c *Client) replayRetained(b *transport.Batch, l *Local, ln *Link) {
+// replayRetained sends retained messages while there is room, and reports whether
+// that has ended. c.mu is held.
+func (c *Client) replayRetained(b *transport.Batch, l *Local, ln *Link) (full bool) {
 	var pub message.Publication
 	for len(c.replay) > 0 {
 		r := &c.replay[0]
 		for len(r.list) > 0 {
 			m := r.list[0]
-			if ln.room() <= 0 || m.QoS > 0 && r.qos > 0 && !c.sess.Open() {
-				return
+			if ln.room() <= 0 {
+				return true
+			}
+			if m.QoS > 0 && r.qos > 0 && !c.sess.Open() {
+				return false
 			}
 			r.list = r.list[1:]
 			if now, ok := c.hub.retained.Get(m.Topic); ok && now == m {
@@ -187,6 +196,7 @@ func (c *Client) replayRetained(b *transport.Batch, l *Local, ln *Link) {
 		c.replay = c.replay[1:]
 	}
 	c.replay = nil
+	return false
 }
 
 func (c *Client) sendRetained(b *transport.Batch, l *Local, ln *Link, r *replay, pub *message.Publication, m *message.Message) {

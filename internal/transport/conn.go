@@ -2,6 +2,7 @@ package transport
 
 import (
 	"crypto/tls"
+	"math"
 	"sync"
 	"sync/atomic"
 )
@@ -96,6 +97,14 @@ func (c *Conn) Send2(b *Batch, head, tail []byte) bool { return c.send(b, head, 
 // (acknowledgements, the last packet before Close): it may exceed the limit by
 // 64 KiB.
 func (c *Conn) SendControl(b *Batch, p []byte) bool { return c.send(b, p, nil, controlReserve) }
+
+// SendWhole is Send without a limit, for those who bound what they send by
+// Buffered and cannot drop what must follow. It reports false when the
+// connection is closed.
+func (c *Conn) SendWhole(b *Batch, p []byte) bool { return c.send(b, p, nil, math.MaxInt/2) }
+
+// OutLimit is Config.OutLimit.
+func (c *Conn) OutLimit() int { return c.l.s.cfg.OutLimit }
 
 func (c *Conn) send(b *Batch, head, tail []byte, extra int) bool {
 	n := len(head) + len(tail)
