@@ -1,0 +1,476 @@
+package model
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/nightjarmq/nightjar/packet"
+)
+
+// delivery is one copy of a message for one session.
+type delivery struct {
+	*message
+	qos        byte
+	retain     tri
+	ids        []uint32 // Subscription Identifiers, sorted
+	born       int64
+	state      state
+	id         uint16 // Packet Identifier, once sent
+	sent       int    // order of the first sending
+	connection bool   // was sent on the connection of now: it counts for the window
+	again      bool   // must be sent again on this connection
+	vague      bool   // first sent on a connection before 5.0
+	may        bool   // need not come
+	replay     bool   // a retained message that a SUBSCRIBE brings
+	group      string // the shared subscription it came by
+}
+
+type state byte
+
+const (
+	waiting state = iota
+	sent
+	received // PUBREC has come
+)
+
+type tri byte
+
+const (
+	no tri = iota
+	yes
+	either
+)
+
+// floating is a copy for one member of a shared subscription. Which one gets it
+// is known when it comes.
+type floating struct {
+	*message
+	group   string
+	members map[*session][]*delivery // what each would get: one of these
+	may     bool                     // need not come
+}
+
+// route gives s its copy, if one of its own subscriptions matches.
+func (s *session) route(r *reference, m *message) int {
+	d := &delivery{message: m, born: r.now}
+	n, some := 0, 0
+	for f, sub := range s.subs {
+		share, plain := splitShare(f)
+		if share != "" || !matches(plain, m.topic) || sub.NoLocal && m.from == s.id { // [MQTT-3.8.3-3]
+			continue
+		}
+		n++
+		d.qos = max(d.qos, min(m.qos, sub.QoS)) // [MQTT-3.3.4-2]
+		d.ids = append(d.ids, identifiers(sub.id)...)
+		if sub.RetainAsPublished {
+			some++
+		}
+	}
+	if n == 0 {
+		return 0
+	}
+	slices.Sort(d.ids) // [MQTT-3.3.4-3] [MQTT-3.3.4-4]; Choice: one copy for overlapping subscriptions
+	d.retain = asPublished(m, some, n)
+	if d.qos > 0 || s.connected { // Choice: QoS 0 is not queued for absent clients.
+		s.owed = append(s.owed, d)
+	}
+	return 1
+}
+
+// asPublished is the RETAIN flag of a message that matches n subscriptions,
+// some of which are Retain As Published. [MQTT-3.3.1-12] [MQTT-3.3.1-13]
+func asPublished(m *message, some, n int) tri {
+	switch {
+	case !m.retain || some == 0:
+		return no
+	case some == n:
+		return yes
+	}
+	return either // the standard is silent about subscriptions that disagree
+}
+
+// float gives one copy to a group. may says that the copy need not come: it was
+// with a member whose session has ended.
+func (r *reference) float(group string, m *message, may bool) {
+	if members := r.members(group, m); len(members) > 0 {
+		r.floating = append(r.floating, &floating{message: m, group: group, members: members, may: may})
+	}
+}
+
+// members returns who may get a message of the group, and how.
+func (r *reference) members(group string, m *message) map[*session][]*delivery {
+	connected := false
+	for _, s := range r.sessions {
+		_, ok := s.subs[group]
+		connected = connected || ok && s.connected
+	}
+	members := make(map[*session][]*delivery)
+	for _, s := range r.sessions {
+		sub, ok := s.subs[group]
+		if !ok || connected && !s.connected { // Choice: who is connected goes first.
+			continue
+		}
+		d := &delivery{message: m, qos: min(m.qos, sub.QoS), ids: identifiers(sub.id), born: r.now, group: group} // [MQTT-4.8.2-3]
+		if m.retain && sub.RetainAsPublished {
+			d.retain = yes
+		}
+		if s.connected || d.qos > 0 {
+			members[s] = []*delivery{d}
+		}
+	}
+	return members
+}
+
+// endFloating: what the ended session s had of shared subscriptions may go to
+// other members, but not QoS 2 of which delivery had begun. [MQTT-4.8.2-5]
+func (r *reference) endFloating(s *session) {
+	for _, f := range r.floating {
+		if f.members[s] == nil {
+			continue
+		}
+		delete(f.members, s)
+		f.may = true // it may have been with s
+		for other, d := range r.members(f.group, f.message) {
+			f.members[other] = append(f.members[other], d...) // with its options of now
+		}
+	}
+	r.floating = slices.DeleteFunc(r.floating, func(f *floating) bool { return len(f.members) == 0 })
+	for _, d := range s.owed {
+		if d.group != "" && d.qos == 1 {
+			r.float(d.group, d.message, true)
+		}
+	}
+}
+
+// arrival is a PUBLISH from the broker, its Topic Alias resolved.
+type arrival struct {
+	packet.Publish
+	topic string
+	slack int64 // ms that the broker's clock may be ahead of the model's
+}
+
+// deliver judges a PUBLISH that has come for s.
+func (r *reference) deliver(s *session, a *arrival) error {
+	if a.QoS > 0 && a.Dup {
+		return r.deliverAgain(s, a)
+	}
+	if a.Dup { // [MQTT-3.3.1-2]
+		return fmt.Errorf("DUP with QoS 0")
+	}
+	if a.QoS > 0 && s.byID(a.PacketID) != nil {
+		return fmt.Errorf("packet identifier %d is in use [MQTT-2.2.1-4]", a.PacketID)
+	}
+	d, err := r.match(s, a)
+	if err != nil {
+		return err
+	}
+	d.vague = s.version < packet.V5
+	if a.QoS == 0 {
+		s.remove(d)
+		return nil
+	}
+	r.sends++
+	d.state, d.id, d.sent, d.connection = sent, a.PacketID, r.sends, true
+	return s.checkWindow()
+}
+
+// deliverAgain judges a PUBLISH with DUP: everything that was sent and not
+// acknowledged comes again, in order. [MQTT-4.4.0-1] [MQTT-4.6.0-1]
+func (r *reference) deliverAgain(s *session, a *arrival) error {
+	var first *delivery
+	for _, d := range s.owed {
+		if d.again && (first == nil || d.sent < first.sent) {
+			first = d
+		}
+	}
+	if first == nil {
+		return fmt.Errorf("DUP, but nothing is to be sent again [MQTT-3.3.1-1]")
+	}
+	if first.id != a.PacketID {
+		return fmt.Errorf("sent again out of order: identifier %d was sent before [MQTT-4.6.0-1]", first.id)
+	}
+	if err := r.same(s, first, a); err != nil && !r.confused(s, first, a) {
+		return fmt.Errorf("sent again, but not the same: %w", err)
+	}
+	first.again, first.connection = false, true
+	return s.checkWindow()
+}
+
+// confused: copies of one message that differ in what only 5.0 shows look alike
+// on older connections, so the model may have taken one for the other.
+func (r *reference) confused(s *session, d *delivery, a *arrival) bool {
+	for _, o := range s.owed {
+		if o != d && o.vague && d.vague && o.message == d.message && r.same(s, o, a) == nil {
+			d.ids, o.ids = o.ids, d.ids
+			d.group, o.group = o.group, d.group
+			return true
+		}
+	}
+	return false
+}
+
+// checkWindow: never more than the client's Receive Maximum. [MQTT-3.3.4-9]
+func (s *session) checkWindow() error {
+	if n := s.count(func(d *delivery) bool { return d.connection }); n > s.window {
+		return fmt.Errorf("%d messages in flight exceed the Receive Maximum %d [MQTT-3.3.4-9]", n, s.window)
+	}
+	return nil
+}
+
+// match finds the delivery that has come. Messages of a publisher on one topic
+// and with one QoS do not overtake each other. [MQTT-4.6.0-5] [MQTT-4.6.0-6]
+func (r *reference) match(s *session, a *arrival) (*delivery, error) {
+	reason := fmt.Errorf("nothing like it is owed")
+	var passed []*delivery
+	for _, d := range s.owed {
+		if d.topic != a.topic {
+			continue
+		}
+		if d.state == waiting && d.payload == string(a.Payload) {
+			err := r.same(s, d, a)
+			if err == nil {
+				if e := s.overtakes(d, passed); e != nil {
+					reason = e
+					continue
+				}
+				return d, nil
+			}
+			reason = err
+		}
+		passed = append(passed, d)
+	}
+	t := &taken{s: s, a: a}
+	if r.take(t, make(map[*floating]bool)) {
+		r.taken = append(r.taken, t)
+		s.owed = append(s.owed, t.d)
+		return t.d, nil
+	}
+	return nil, reason
+}
+
+// taken is a floating copy that has come.
+type taken struct {
+	f *floating
+	s *session
+	a *arrival  // until d is known
+	d *delivery // what came
+}
+
+// take finds a floating copy for t. Copies of one message for several groups may
+// look alike: the one that fits may have been taken for another that fits as
+// well, which then takes that. Order does not hold for shared subscriptions.
+func (r *reference) take(t *taken, tried map[*floating]bool) bool {
+	for i, f := range r.floating {
+		if d := r.fits(t, f); d != nil && !tried[f] {
+			r.floating = slices.Delete(r.floating, i, i+1)
+			t.hold(f, d)
+			return true
+		}
+	}
+	for _, other := range r.taken {
+		f := other.f
+		d := r.fits(t, f)
+		if other == t || tried[f] || d == nil {
+			continue
+		}
+		tried[f] = true
+		if r.take(other, tried) {
+			t.hold(f, d)
+			return true
+		}
+	}
+	return false
+}
+
+// fits returns as what t may have come from f, nil if it may not.
+func (r *reference) fits(t *taken, f *floating) *delivery {
+	for _, d := range f.members[t.s] {
+		if t.d == nil && r.same(t.s, d, t.a) == nil {
+			return d
+		}
+		if t.d != nil && d.message == t.d.message && d.qos == t.d.qos && d.retain == t.d.retain && (t.d.vague || slices.Equal(d.ids, t.d.ids)) {
+			return d
+		}
+	}
+	return nil
+}
+
+func (t *taken) hold(f *floating, d *delivery) {
+	t.f = f
+	if t.d == nil {
+		t.d = d
+	}
+	t.d.group, t.d.ids = d.group, d.ids
+}
+
+// overtakes: d comes although the deliveries passed were there before.
+func (s *session) overtakes(d *delivery, passed []*delivery) error {
+	for _, p := range passed {
+		// Choice: a retained message that a subscription brings may be late.
+		if p.from != d.from || p.qos != d.qos || p.group != "" || p.replay && !p.again || p.state == received || p.state == sent && !p.again {
+			continue
+		}
+		if !p.may {
+			return fmt.Errorf("it overtakes %q of the same publisher and topic [MQTT-4.6.0-5]", p.payload)
+		}
+		s.remove(p) // it must not come any more
+	}
+	return nil
+}
+
+// same compares the PUBLISH with what is owed.
+func (r *reference) same(s *session, d *delivery, a *arrival) error {
+	if a.topic != d.topic || string(a.Payload) != d.payload || a.QoS != d.qos {
+		return fmt.Errorf("want topic %q payload %q QoS %d", d.topic, d.payload, d.qos)
+	}
+	if d.retain != either && a.Retain != (d.retain == yes) {
+		return fmt.Errorf("want RETAIN %v [MQTT-3.3.1-8] [MQTT-3.3.1-12] [MQTT-3.3.1-13]", d.retain == yes)
+	}
+	if s.version < packet.V5 {
+		return r.inTime(d, a)
+	}
+	ids := slices.Clone(a.SubscriptionIDs)
+	slices.Sort(ids)
+	if !slices.Equal(ids, d.ids) {
+		return fmt.Errorf("want Subscription Identifiers %v [MQTT-3.3.4-3] [MQTT-3.3.4-4]", d.ids)
+	}
+	user := ""
+	for _, u := range a.User {
+		user += string(u.Value)
+	}
+	if user != d.user {
+		return fmt.Errorf("want User Property %q [MQTT-3.3.2-17]", d.user)
+	}
+	if a.MessageExpiry.Set != (d.expires != 0) {
+		return fmt.Errorf("want Message Expiry Interval: %v [MQTT-3.3.2-6]", d.expires != 0)
+	}
+	return r.inTime(d, a)
+}
+
+// inTime: a message whose time is over does not start on its way, and carries
+// what is left of its time. [MQTT-3.3.2-5] [MQTT-3.3.2-6]
+func (r *reference) inTime(d *delivery, a *arrival) error {
+	since := max(d.born, r.settledAt)
+	if d.expires == 0 || d.state != waiting && d.expires < since {
+		return nil
+	}
+	if d.state == waiting && d.expires <= since {
+		return fmt.Errorf("it had expired [MQTT-3.3.2-5]")
+	}
+	if !a.MessageExpiry.Set {
+		return nil
+	}
+	left := int64(a.MessageExpiry.Value) * 1000
+	if least, most := d.expires-r.now-1000-a.slack, d.expires-since+1100; left < least || left > most {
+		return fmt.Errorf("want between %d and %d ms of Message Expiry Interval [MQTT-3.3.2-6]", least, most)
+	}
+	return nil
+}
+
+// acknowledge is the client's PUBACK, PUBREC or PUBCOMP. Choice: those that
+// acknowledge nothing are ignored, except that PUBREC is answered.
+func (r *reference) acknowledge(s *session, t packet.Type, id uint16, code packet.Code) []reply {
+	d := s.byID(id)
+	switch {
+	case t == packet.TypePuback && d != nil && d.qos == 1,
+		t == packet.TypePubcomp && d != nil && d.state == received,
+		t == packet.TypePubrec && d != nil && d.qos == 2 && code.Failed(): // [MQTT-4.3.3-4]
+		s.remove(d)
+	case t == packet.TypePubrec && d != nil && d.qos == 2:
+		d.state, d.again = received, false
+		return []reply{{typ: packet.TypePubrel, id: id, codes: []packet.Code{packet.Success}}} // [MQTT-4.3.3-4]
+	case t == packet.TypePubrec && s.version >= packet.V5:
+		return []reply{{typ: packet.TypePubrel, id: id, codes: []packet.Code{packet.PacketIdentifierNotFound}}}
+	case t == packet.TypePubrec:
+		return []reply{{typ: packet.TypePubrel, id: id, codes: []packet.Code{packet.Success}}}
+	}
+	return nil
+}
+
+// settled is called when the broker is at rest: nothing that must have come may
+// be missing.
+func (r *reference) settled() error {
+	for _, s := range r.sessions {
+		if !s.connected {
+			continue
+		}
+		live := s.count(func(d *delivery) bool { return d.state != waiting })
+		used := s.count(func(d *delivery) bool { return d.connection || d.state == received })
+		for _, d := range s.owed {
+			missing := d.again && used < s.window ||
+				d.state == waiting && !d.may && !d.expired(r.now) && (d.qos == 0 && !d.replay || live < s.window)
+			if missing {
+				return fmt.Errorf("%s has not got %q on %q, QoS %d, from %s", s.id, d.payload, d.topic, d.qos, d.from)
+			}
+		}
+	}
+	for i, f := range r.floating {
+		if r.missing(f) && !r.exchange(i) {
+			return fmt.Errorf("no member of %s has got %q on %q [MQTT-4.8.2-2]", f.group, f.payload, f.topic)
+		}
+	}
+	r.purge()
+	r.taken = slices.DeleteFunc(r.taken, func(t *taken) bool { // there is no doubt any more
+		return !slices.ContainsFunc(r.floating, func(f *floating) bool { return f.message == t.f.message })
+	})
+	r.settledAt = r.now
+	return nil
+}
+
+func (r *reference) missing(f *floating) bool { return !f.may && !f.expired(r.now) && f.allIdle() }
+
+// exchange looks for a copy that was taken for another that need not have come
+// yet, and may as well have been the i-th.
+func (r *reference) exchange(i int) bool {
+	f := r.floating[i]
+	for _, t := range r.taken {
+		if d := r.fits(t, f); d != nil && !r.missing(t.f) {
+			r.floating[i] = t.f
+			t.hold(f, d)
+			return true
+		}
+	}
+	return false
+}
+
+// allIdle reports whether nothing hinders any member to get its copy.
+func (f *floating) allIdle() bool {
+	for s, list := range f.members {
+		live := s.count(func(d *delivery) bool { return d.state != waiting })
+		if !s.connected || list[0].qos > 0 && live >= s.window {
+			return false
+		}
+	}
+	return true
+}
+
+func (r *reference) purge() {
+	for _, s := range r.sessions {
+		s.owed = slices.DeleteFunc(s.owed, func(d *delivery) bool {
+			return d.state == waiting && (d.qos == 0 && !d.replay || d.expired(r.now))
+		})
+	}
+	r.floating = slices.DeleteFunc(r.floating, func(f *floating) bool { return f.expired(r.now) || f.qos == 0 })
+}
+
+func (s *session) byID(id uint16) *delivery {
+	for _, d := range s.owed {
+		if d.state != waiting && d.id == id {
+			return d
+		}
+	}
+	return nil
+}
+
+func (s *session) remove(d *delivery) {
+	s.owed = slices.DeleteFunc(s.owed, func(o *delivery) bool { return o == d })
+}
+
+func (s *session) count(is func(*delivery) bool) (n int) {
+	for _, d := range s.owed {
+		if is(d) {
+			n++
+		}
+	}
+	return n
+}
