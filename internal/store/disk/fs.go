@@ -5,6 +5,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -148,7 +149,15 @@ func (f *faultFS) file(name string, file vfs.File) vfs.File {
 	return x
 }
 
+// Create of a marker, by whose name Pebble finds a file, comes after that file's
+// own name is on the disk: of two names in a directory that were not synced, a
+// file system may keep the second and lose the first.
 func (f *faultFS) Create(name string, c vfs.DiskWriteCategory) (file vfs.File, err error) {
+	if strings.HasPrefix(f.FS.PathBase(name), "marker.") {
+		if err := syncDir(f, f.FS.PathDir(name)); err != nil {
+			return nil, err
+		}
+	}
 	err = f.change(name, func() error {
 		file, err = f.FS.Create(name, c)
 		return err

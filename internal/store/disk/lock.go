@@ -53,6 +53,32 @@ func (l *dirLock) release() error {
 	return l.lock.Close()
 }
 
+// makeDir makes a directory and what is missing above it, so that it is still
+// there when the power has gone.
+func makeDir(fs vfs.FS, dir string) error {
+	if _, err := fs.Stat(dir); err == nil || !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	above := fs.PathDir(dir)
+	if above != dir {
+		if err := makeDir(fs, above); err != nil {
+			return err
+		}
+	}
+	if err := fs.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	return syncDir(fs, above)
+}
+
+func syncDir(fs vfs.FS, dir string) error {
+	d, err := fs.OpenDir(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
 // writeFile makes the file anew; it is not synced.
 func writeFile(fs vfs.FS, name string, content []byte) error {
 	f, err := fs.Create(name, vfs.WriteCategoryUnspecified)

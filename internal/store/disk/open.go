@@ -20,9 +20,10 @@ var ErrNewer = errors.New("written by a newer version of Nightjar")
 
 // open locks the directory, opens Pebble, and builds the index.
 func (s *Store) open() error {
-	if err := s.fs.MkdirAll(s.dir, 0o700); err != nil {
+	if err := makeDir(s.fs, s.dir); err != nil {
 		return err
 	}
+	_ = syncDir(s.opts.FS, s.fs.PathDir(s.dir)) // an earlier start may have made it and not come so far
 	lock, err := lockDir(s.fs, s.dir)
 	if err != nil {
 		return err

@@ -164,130 +164,42 @@ func (d *driver) compare(what string) {
 	got, want := d.observe(), d.m.state()
 	want.plain()
 	if !reflect.DeepEqual(got, want) {
-		d.Fatalf("%s has\n%s\n%+v\nwant\n%s\n%+v", what, strings.Join(d.text(got), "\n"), got.stats,
-			strings.Join(d.text(want), "\n"), want.stats)
+		d.Fatalf("%s has\n%s\n%+v\nwant\n%s\n%+v", what, strings.Join(d.text(got), "\n"), got.Stats,
+			strings.Join(d.text(want), "\n"), want.Stats)
 	}
 }
 
-// observe reads all that the store shows.
-func (d *driver) observe() *state {
+func (d *driver) observe() *State {
 	d.Helper()
-	st := &state{stats: d.s.Stats()}
-	err := d.s.Sessions(func(info *store.SessionInfo) bool {
-		st.sessions = append(st.sessions, sessionState{info: info})
-		return true
-	})
-	for i := range st.sessions {
-		ss := &st.sessions[i]
-		var failed error
-		if ss.resume, failed = d.s.Resume(ss.info.Session); failed != nil {
-			err = failed
-		}
-		ss.waiting = d.queue(ss.info.Session)
-	}
-	if err == nil {
-		err = d.s.Retained(func(m *message.Message) bool {
-			st.retained = append(st.retained, m)
-			return true
-		})
-	}
+	st, err := Observe(d.s)
 	if err != nil {
 		d.Fatalf("read the store: %v", err)
 	}
-	slices.SortFunc(st.retained, func(a, b *message.Message) int { return strings.Compare(a.Topic, b.Topic) })
-	st.plain()
 	return st
 }
 
-// queue reads the queue of a session three entries at a time.
-func (d *driver) queue(id store.SessionID) []store.Entry {
-	d.Helper()
-	var all []store.Entry
-	after := store.Seq(0)
-	for {
-		had := len(all)
-		var err error
-		if all, err = d.s.Queue(all, id, after, 3); err != nil {
-			d.Fatalf("Queue: %v", err)
-		}
-		if len(all) == had {
-			return all
-		}
-		if len(all) > had+3 {
-			d.Fatalf("Queue gave %d entries, 3 were asked for", len(all)-had)
-		}
-		after = all[len(all)-1].Seq
-	}
-}
-
-// plain makes those equal that mean the same: empty and nil slices, and what
-// else a released entry has.
-func (st *state) plain() {
-	for i := range st.sessions {
-		ss := &st.sessions[i]
-		ss.info.Subscriptions = nilIfEmpty(ss.info.Subscriptions)
-		if w := ss.info.Will; w != nil {
-			ss.info.Will = &store.Will{Message: plainMessage(w.Message), Expiry: w.Expiry, Delay: w.Delay}
-		}
-		ss.resume.Incoming = nilIfEmpty(ss.resume.Incoming)
-		ss.resume.Inflight = plainEntries(ss.resume.Inflight)
-		ss.waiting = plainEntries(ss.waiting)
-	}
-	for i, m := range st.retained {
-		st.retained[i] = plainMessage(m)
-	}
-}
-
-func plainEntries(es []store.Entry) []store.Entry {
-	es = nilIfEmpty(slices.Clone(es))
-	for i := range es {
-		if es[i].Released { // nothing else is left
-			es[i] = store.Entry{Seq: es[i].Seq, PacketID: es[i].PacketID, Released: true, Message: es[i].Message}
-		}
-		es[i].IDs = nilIfEmpty(es[i].IDs)
-		es[i].Message = plainMessage(es[i].Message)
-	}
-	return es
-}
-
-func plainMessage(m *message.Message) *message.Message {
-	if m == nil {
-		return nil
-	}
-	c := *m
-	c.Payload, c.Props = nilIfEmpty(c.Payload), nilIfEmpty(c.Props)
-	return &c
-}
-
-func nilIfEmpty[T any](s []T) []T {
-	if len(s) == 0 {
-		return nil
-	}
-	return s
-}
-
 // text writes a state in lines, with sessions and messages by their place.
-func (d *driver) text(st *state) []string {
+func (d *driver) text(st *State) []string {
 	var out []string
 	line := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
-	for _, ss := range st.sessions {
-		in := ss.info
+	for _, ss := range st.Sessions {
+		in := ss.Info
 		line("session %d epoch %d %s/%s expiry %d opened %d closed %d%s", slices.Index(d.ids, in.Session)+1,
 			in.Epoch, in.User, in.ClientID, in.Expiry, in.Opened, in.Closed, willText(in.Will))
 		for _, sub := range in.Subscriptions {
 			line(" sub %s%s id %d", sub.Filter, optionsText(sub.Options), sub.ID)
 		}
-		if len(ss.resume.Incoming) > 0 {
-			line(" incoming %v", ss.resume.Incoming)
+		if len(ss.Resume.Incoming) > 0 {
+			line(" incoming %v", ss.Resume.Incoming)
 		}
-		for _, e := range ss.resume.Inflight {
+		for _, e := range ss.Resume.Inflight {
 			line(" inflight %s", d.entryText(e))
 		}
-		for _, e := range ss.waiting {
+		for _, e := range ss.Waiting {
 			line(" waiting %s", d.entryText(e))
 		}
 	}
-	for _, m := range st.retained {
+	for _, m := range st.Retained {
 		line("retained %s", messageText(m))
 	}
 	return out

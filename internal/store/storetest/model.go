@@ -143,28 +143,15 @@ func (m *model) change(id store.SessionID, seq store.Seq, pid uint16, release bo
 	s.entries[seq] = e
 }
 
-// state is everything that the interface shows of a store.
-type state struct {
-	sessions []sessionState
-	retained []*message.Message // by topic
-	stats    store.Stats
-}
-
-type sessionState struct {
-	info    *store.SessionInfo
-	resume  *store.Resumption
-	waiting []store.Entry
-}
-
-func (m *model) state() *state {
-	st := &state{}
+func (m *model) state() *State {
+	st := &State{}
 	once := map[store.Seq]*message.Message{}
 	for _, id := range slices.Sorted(maps.Keys(m.sessions)) {
 		ss := m.sessions[id].state()
-		st.sessions = append(st.sessions, ss)
-		st.stats.Sessions++
-		st.stats.Subscriptions += len(ss.info.Subscriptions)
-		st.stats.Queued += ss.info.Queued
+		st.Sessions = append(st.Sessions, ss)
+		st.Stats.Sessions++
+		st.Stats.Subscriptions += len(ss.Info.Subscriptions)
+		st.Stats.Queued += ss.Info.Queued
 		for _, e := range m.sessions[id].entries {
 			if e.Message != nil {
 				once[e.Seq] = e.Message
@@ -172,18 +159,18 @@ func (m *model) state() *state {
 		}
 	}
 	for _, msg := range once {
-		st.stats.Messages++
-		st.stats.MessageBytes += int64(msg.Size())
+		st.Stats.Messages++
+		st.Stats.MessageBytes += int64(msg.Size())
 	}
 	for _, topic := range slices.Sorted(maps.Keys(m.retained)) {
-		st.retained = append(st.retained, m.retained[topic])
-		st.stats.Retained++
-		st.stats.RetainedBytes += int64(m.retained[topic].Size())
+		st.Retained = append(st.Retained, m.retained[topic])
+		st.Stats.Retained++
+		st.Stats.RetainedBytes += int64(m.retained[topic].Size())
 	}
 	return st
 }
 
-func (s *modelSession) state() sessionState {
+func (s *modelSession) state() SessionState {
 	info := s.info
 	for _, f := range slices.Sorted(maps.Keys(s.subs)) {
 		info.Subscriptions = append(info.Subscriptions, s.subs[f])
@@ -205,7 +192,7 @@ func (s *modelSession) state() sessionState {
 		res.Queued++
 		res.Bytes += size
 	}
-	return sessionState{info: &info, resume: res, waiting: waiting}
+	return SessionState{Info: &info, Resume: res, Waiting: waiting}
 }
 
 func (s *modelSession) sorted() []store.Entry {
