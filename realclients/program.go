@@ -27,7 +27,7 @@ func command(t testing.TB, ctx context.Context, name string, args ...string) *ex
 		Missing(t, name, "apt-get install mosquitto-clients python3 nodejs")
 	}
 	cmd := exec.CommandContext(ctx, path, args...)
-	cmd.Env = append(os.Environ(), "LC_ALL=C.UTF-8", "XDG_CONFIG_HOME="+t.TempDir()) // no options file of the user
+	cmd.Env = append(os.Environ(), "LC_ALL=C.UTF-8", "XDG_CONFIG_HOME="+t.TempDir(), "XDG_DATA_HOME="+t.TempDir()) // nothing of the user's
 	cmd.WaitDelay = 5 * time.Second
 	return cmd
 }

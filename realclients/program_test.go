@@ -46,11 +46,11 @@ func program(t testing.TB) string {
 }
 
 // serve starts nightjar serve on a free port. Its standard error is p.stderr.
-func serve(t testing.TB) (p *beside, s *Server) {
+func serve(t testing.TB, args ...string) (p *beside, s *Server) {
 	t.Helper()
 	for range 5 { // another process may take the port between our choice and the start
 		s := &Server{Port: freePort(t)}
-		p := start(t, program(t), "serve", "-p", s.Port)
+		p := start(t, program(t), append([]string{"serve", "-p", s.Port}, args...)...)
 		if line := p.stderr.Next(t); !strings.Contains(line, "in use") {
 			p.stderr.Until(t, "nightjar pub")
 			s.Log = p.stderr
@@ -104,6 +104,31 @@ func TestProgramStopsGracefully(t *testing.T) {
 				t.Errorf("exit status %d:\n%s", code, p.stderr)
 			}
 		})
+	}
+}
+
+// Sessions, their messages and retained messages survive that the program is killed. [MQTT-3.1.2-5] [MQTT-4.4.0-1]
+func TestProgramSurvivesKill(t *testing.T) {
+	data := t.TempDir()
+	p, s := serve(t, "--data", data)
+	who := []string{"-i", "keeper", "-q", "2", "-t", "letters/#"}
+	s.away(t, who...)
+	want := ""
+	for i := range 10 {
+		s.pub(t, "-q", "1", "-t", "letters/x", "-m", fmt.Sprint("letter ", i))
+		want += fmt.Sprintf("letter %d\n", i)
+	}
+	s.pub(t, "-q", "1", "-r", "-t", "house/door", "-m", "shut")
+	if err := p.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	p.exit(t)
+	_, s = serve(t, "--data", data)
+	if out := run(t, "", "mosquitto_sub", append([]string{"-p", s.Port, "-c", "-C", "10"}, who...)...); out != want {
+		t.Errorf("after the restart:\n%s\nwant:\n%s", out, want)
+	}
+	if out := run(t, "", "mosquitto_sub", "-p", s.Port, "-t", "house/+", "-C", "1", "-F", "%r %p"); out != "1 shut\n" {
+		t.Errorf("retained after the restart: %q", out)
 	}
 }
 

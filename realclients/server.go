@@ -40,6 +40,7 @@ func Start(t testing.TB) *Server {
 	s := &Server{Socket: filepath.Join(dir, "s"), Log: NewLines()}
 	b, err := broker.New(broker.Config{
 		Log:         slog.New(slog.NewTextHandler(s.Log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Data:        filepath.Join(dir, "data"), // as the program does, with a sync before each acknowledgement
 		SysInterval: 200 * time.Millisecond,
 		Listeners: []broker.Listener{
 			{Address: "127.0.0.1:0", Anonymous: true},
