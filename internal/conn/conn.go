@@ -186,7 +186,7 @@ func (c *Conn) ping(b *transport.Batch, l *hub.Local, h packet.Header, body []by
 	}
 	l.Stats.PacketsOut++
 	l.Stats.BytesOut += 2
-	c.Conn.SendControl(b, []byte{byte(packet.TypePingresp) << 4, 0}) // [MQTT-3.12.4-1]
+	c.Client.Answer(b, &c.Link, []byte{byte(packet.TypePingresp) << 4, 0}) // [MQTT-3.12.4-1]
 	return nil
 }
 

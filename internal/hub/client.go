@@ -48,6 +48,10 @@ type Link struct {
 	MaxPacket int  // bytes the client accepts in one packet; 0: no limit
 	Aliases   bool // the client takes Topic Aliases
 	Client    *Client
+
+	// greeted: CONNACK was given to the connection. It may wait for the disk, and
+	// nothing goes before it. [MQTT-3.2.0-1]
+	greeted atomic.Bool
 }
 
 // Connected reports whether the client has a connection now.
@@ -59,7 +63,7 @@ func (c *Client) Link() *Link { return c.link.Load() }
 // Kick ends a connection; a 5.0 client is told the code first.
 // [MQTT-3.14.0-1] [MQTT-4.13.1-1]
 func (l *Link) Kick(b *transport.Batch, code packet.Code, reason string, cause error) {
-	if l.Version >= packet.V5 {
+	if l.Version >= packet.V5 && l.greeted.Load() {
 		d := packet.Disconnect{Code: code}
 		p := d.Append(nil, l.Version)
 		if reason != "" {
@@ -88,6 +92,23 @@ func (l *Link) put(b *transport.Batch, out []byte) {
 		l.Conn.SendWhole(b, out)
 	default:
 		l.Conn.Close(errTakesNothing)
+	}
+	if !l.greeted.Load() { // what is put first is CONNACK
+		l.greeted.Store(true)
+	}
+}
+
+// Answer sends a packet that waits for nothing, except for CONNACK.
+// [MQTT-3.2.0-1]
+func (c *Client) Answer(b *transport.Batch, l *Link, out []byte) {
+	if l.greeted.Load() {
+		l.Conn.SendControl(b, out)
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.link.Load() == l {
+		c.emit(b, 0, out, 0)
 	}
 }
 

@@ -140,7 +140,7 @@ func (h *Hub) deliver(b *transport.Batch, l *Local, d *router.Delivery[*Client],
 // lock but the connection's, unless the client takes Topic Aliases.
 func (h *Hub) deliver0(b *transport.Batch, l *Local, d *router.Delivery[*Client], pub *message.Publication, retain bool) int {
 	ln := d.To.link.Load()
-	if ln == nil {
+	if ln == nil || !ln.greeted.Load() {
 		return 0
 	}
 	var frame []byte
