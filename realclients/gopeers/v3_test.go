@@ -9,13 +9,12 @@ import (
 	"time"
 
 	mqtt "github.com/eclipse/paho.mqtt.golang"
-	"github.com/nightjarmq/nightjar/realclients"
 )
 
 // done waits for what a token stands for.
 func done(t *testing.T, what string, token mqtt.Token) {
 	t.Helper()
-	if !token.WaitTimeout(realclients.Patience) {
+	if !token.WaitTimeout(patience) {
 		t.Fatalf("%s: no answer", what)
 	}
 	if err := token.Error(); err != nil {
@@ -29,7 +28,7 @@ func take[T any](t *testing.T, what string, c <-chan T) T {
 	select {
 	case v := <-c:
 		return v
-	case <-time.After(realclients.Patience):
+	case <-time.After(patience):
 		t.Fatalf("%s: nothing came", what)
 		panic("unreachable")
 	}
@@ -55,7 +54,7 @@ func inbox() (<-chan mqtt.Message, mqtt.MessageHandler) {
 
 // Every QoS over every transport, 200 messages in order. [MQTT-4.6.0-6]
 func TestPahoV3Exchange(t *testing.T) {
-	s := realclients.Start(t)
+	s := start(t)
 	for name, address := range map[string]string{
 		"tcp":  "tcp://127.0.0.1:" + s.Port,
 		"ws":   "ws://127.0.0.1:" + s.WSPort + "/mqtt",
@@ -90,7 +89,7 @@ func TestPahoV3Exchange(t *testing.T) {
 // A connection that breaks; the library reconnects by itself, and what was published to its session meanwhile comes then.
 // [MQTT-3.1.2-5]
 func TestPahoV3ReconnectsAndResumes(t *testing.T) {
-	s := realclients.Start(t)
+	s := start(t)
 	var mu sync.Mutex
 	var conn net.Conn // of the last attempt; guarded by mu
 	connected, lost, mayConnect := make(chan bool, 10), make(chan bool, 10), make(chan bool, 10)
@@ -139,7 +138,7 @@ func TestPahoV3ReconnectsAndResumes(t *testing.T) {
 
 // Retained message and will, as a device with a status topic has them. [MQTT-3.1.2-8] [MQTT-3.3.1-6]
 func TestPahoV3StatusTopic(t *testing.T) {
-	s := realclients.Start(t)
+	s := start(t)
 	address := "tcp://127.0.0.1:" + s.Port
 	var device net.Conn
 	o := options(address, "go-device").SetWill("device/status", "offline", 1, true).

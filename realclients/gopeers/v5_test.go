@@ -11,7 +11,6 @@ import (
 
 	"github.com/eclipse/paho.golang/autopaho"
 	"github.com/eclipse/paho.golang/paho"
-	"github.com/nightjarmq/nightjar/realclients"
 )
 
 // peer is a client of paho.golang with what it received.
@@ -23,12 +22,12 @@ type peer struct {
 }
 
 func waiting(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), realclients.Patience)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
 	return ctx
 }
 
-func dial(t *testing.T, s *realclients.Server, cp *paho.Connect) *peer {
+func dial(t *testing.T, s *server, cp *paho.Connect) *peer {
 	t.Helper()
 	conn, err := net.Dial("tcp", "127.0.0.1:"+s.Port)
 	if err != nil {
@@ -72,7 +71,7 @@ func number[T any](v T) *T { return &v }
 
 // Every QoS with properties and a subscription identifier; the Receive Maximum of the client is small. [MQTT-3.3.4-9]
 func TestPahoV5Exchange(t *testing.T) {
-	s := realclients.Start(t)
+	s := start(t)
 	c := dial(t, s, &paho.Connect{KeepAlive: 15, CleanStart: true, Properties: &paho.ConnectProperties{ReceiveMaximum: number[uint16](3)}})
 	if c.connack.Properties.AssignedClientID == "" {
 		t.Error("no client identifier was assigned") // [MQTT-3.2.2-16]
@@ -99,7 +98,7 @@ func TestPahoV5Exchange(t *testing.T) {
 
 // Topic aliases of the client, set anew in between. [MQTT-3.3.2-12]
 func TestPahoV5TopicAlias(t *testing.T) {
-	s := realclients.Start(t)
+	s := start(t)
 	c := dial(t, s, &paho.Connect{ClientID: "go-alias", KeepAlive: 15, CleanStart: true})
 	c.subscribe(t, filter("alias/#", 1))
 	most := c.connack.Properties.TopicAliasMaximum
@@ -120,7 +119,7 @@ func TestPahoV5TopicAlias(t *testing.T) {
 
 // No Local and Retain Handling. [MQTT-3.8.3-3] [MQTT-3.3.1-10] [MQTT-3.3.1-11]
 func TestPahoV5SubscriptionOptions(t *testing.T) {
-	s := realclients.Start(t)
+	s := start(t)
 	c := dial(t, s, &paho.Connect{ClientID: "go-options", KeepAlive: 15, CleanStart: true})
 	c.publish(t, &paho.Publish{Topic: "o/kept", QoS: 1, Retain: true, Payload: []byte("kept")})
 	c.subscribe(t, &paho.Subscribe{Subscriptions: []paho.SubscribeOptions{{Topic: "o/#", QoS: 1, NoLocal: true, RetainHandling: 2}}})
@@ -143,7 +142,7 @@ func TestPahoV5SubscriptionOptions(t *testing.T) {
 
 // A twin takes over; the older is told why. [MQTT-3.1.4-3]
 func TestPahoV5Takeover(t *testing.T) {
-	s := realclients.Start(t)
+	s := start(t)
 	older := dial(t, s, &paho.Connect{ClientID: "go-twin", KeepAlive: 15, CleanStart: true})
 	dial(t, s, &paho.Connect{ClientID: "go-twin", KeepAlive: 15, CleanStart: true})
 	if d := take(t, "DISCONNECT", older.gone); d.ReasonCode != 0x8E {
@@ -176,7 +175,7 @@ func auto(t *testing.T, address string, cfg autopaho.ClientConfig) (*autopaho.Co
 
 // autopaho loses its connection and comes back to its session. [MQTT-3.1.2-5]
 func TestAutopahoReconnectsAndResumes(t *testing.T) {
-	s := realclients.Start(t)
+	s := start(t)
 	var mu sync.Mutex
 	var conn net.Conn // guarded by mu
 	messages := make(chan *paho.Publish, 100)
@@ -234,7 +233,7 @@ func TestAutopahoReconnectsAndResumes(t *testing.T) {
 
 // Request and response as section 4.10 describes them, the responder on WebSocket. [MQTT-3.3.2-15]
 func TestAutopahoRequestResponse(t *testing.T) {
-	s := realclients.Start(t)
+	s := start(t)
 	responder, requests := listening(t, "ws://127.0.0.1:"+s.WSPort+"/mqtt", "rpc/double")
 	requester, answers := listening(t, "mqtt://127.0.0.1:"+s.Port, "go-requester/answers")
 	for i := range 20 {
