@@ -185,12 +185,14 @@ func (c *Client) deliver0Alias(b *transport.Batch, l *Local, ln *Link, d *router
 		return 0
 	}
 	k := message.Copy{Version: ln.Version, Retain: retain, IDs: d.IDs}
-	if ln.Conn.Buffered() == 0 || ln.room() > pub.Size() { // an alias must not be lost with a dropped packet
+	// An alias must not be lost with a dropped packet, nor be used before a packet
+	// that sets it and waits for the disk.
+	if c.held == nil && (ln.Conn.Buffered() == 0 || ln.room() > pub.Size()) {
 		k.Alias, k.NoTopic = c.sess.Alias(string(pub.Topic))
 	}
 	l.scratch = pub.Append(l.scratch[:0], &k)
 	n := l.send0(b, ln, l.scratch, len(pub.Payload))
-	if n == 0 && !k.NoTopic {
+	if n == 0 && k.Alias != 0 && !k.NoTopic {
 		c.sess.Unalias(string(pub.Topic))
 	}
 	return n

@@ -212,9 +212,11 @@ func (c *Client) sendRetained(b *transport.Batch, l *Local, ln *Link, r *replay,
 	e := session.Entry{Message: m, IDs: r.ids, QoS: qos, Retain: true}
 	k := message.Copy{Version: ln.Version, QoS: qos, Retain: true, IDs: r.ids}
 	if qos == 0 {
-		k.Alias, k.NoTopic = c.sess.Alias(m.Topic)
+		if c.held == nil { // else the packet that sets the alias may still wait for the disk
+			k.Alias, k.NoTopic = c.sess.Alias(m.Topic)
+		}
 		l.scratch = m.Append(l.scratch[:0], &k, b.Now)
-		if l.send0(b, ln, l.scratch, len(m.Payload)) == 0 && !k.NoTopic {
+		if l.send0(b, ln, l.scratch, len(m.Payload)) == 0 && k.Alias != 0 && !k.NoTopic {
 			c.sess.Unalias(m.Topic)
 		}
 		return
