@@ -125,7 +125,9 @@ func (s *Session) Resume(incoming []uint16, inflight []Entry, released []bool, w
 	s.backlog, s.bytes = waiting, bytes
 	for i := range inflight {
 		e := &inflight[i]
-		e.released = released[i]
+		if e.released = released[i]; e.released {
+			e.QoS = 2 // of a message that has been received a store keeps the identifier only
+		}
 		s.win.put(e)
 		s.win.next = e.PacketID
 		if e.released {
