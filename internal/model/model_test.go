@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/nightjarmq/nightjar/broker"
+	"github.com/nightjarmq/nightjar/internal/store/disk"
 	"github.com/nightjarmq/nightjar/packet"
 	"pgregory.net/rapid"
 )
@@ -37,16 +38,46 @@ func TestPipe(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		judge(rt, func(steps []Step) (talk string, err error) {
 			synctest.Test(t, func(t *testing.T) {
-				cfg := configuration()
-				cfg.Loops = -1 // event loops would wait outside of the bubble
-				b, stop := start(t, cfg)
+				b, stop := start(t, pipe())
 				defer stop()
-				synctest.Wait()
 				talk, err = Play(&World{Dial: b.Pipe, Settle: synctest.Wait, Pass: time.Sleep}, steps)
 			})
 			return talk, err
 		})
 	})
+}
+
+// TestRestart is TestPipe with a broker that keeps its state on the disk and is
+// started again and again.
+func TestRestart(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		if !one(rt, "slow", 10) {
+			return // a disk is slow: a few of the sequences are enough
+		}
+		judge(rt, func(steps []Step) (talk string, err error) {
+			synctest.Test(t, func(t *testing.T) {
+				cfg := pipe()
+				cfg.Data, cfg.Durability = t.TempDir(), disk.None // the file system forgets nothing
+				b, stop := start(t, cfg)
+				defer func() { stop() }()
+				talk, err = Play(&World{
+					Dial: func() (net.Conn, error) { return b.Pipe() }, Settle: synctest.Wait, Pass: time.Sleep,
+					Restart: func() error {
+						stop()
+						b, stop = start(t, cfg)
+						return nil
+					},
+				}, steps)
+			})
+			return talk, err
+		})
+	})
+}
+
+func pipe() broker.Config {
+	cfg := configuration()
+	cfg.Loops = -1 // event loops would wait outside of the bubble
+	return cfg
 }
 
 // TestTCP plays sequences over TCP and event loops.
@@ -138,6 +169,7 @@ var sequence = rapid.SliceOfN(rapid.OneOf(
 		}
 		return d
 	}),
+	rapid.Just[Step](Restart{}),
 	rapid.Custom(func(t *rapid.T) Step { return Pass{rapid.IntRange(1, 12).Draw(t, "seconds")} }),
 ), length, length)
 

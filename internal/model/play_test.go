@@ -22,6 +22,10 @@ type World struct {
 	// Pass lets time pass; nil where time passes by itself, and a sequence is too
 	// short for anything to become due.
 	Pass func(time.Duration)
+
+	// Restart ends the broker and starts another one from what it has stored; nil
+	// where it stores nothing.
+	Restart func() error
 }
 
 // play is a sequence being played.

@@ -85,7 +85,10 @@ func (r *reference) connect(o opening) (accepted, present bool, replies []reply)
 	}
 	if s != nil && s.connected { // [MQTT-3.1.4-3]
 		if w := r.takeOver(s, o.clean); w != nil {
-			defer r.publishWill(s.id, w)
+			defer func() {
+				r.publishWill(o.id, w)
+				r.early(r.sessions[o.id])
+			}()
 		}
 	} else if s != nil && o.clean {
 		r.end(s) // [MQTT-3.1.2-4]
@@ -106,6 +109,19 @@ func (r *reference) connect(o opening) (accepted, present bool, replies []reply)
 		}
 	}
 	return true, present, replies
+}
+
+// early says that what has been published may have come before s was connected:
+// then it gets nothing of QoS 0.
+func (r *reference) early(s *session) {
+	for _, d := range s.owed {
+		d.may = d.may || d.qos == 0
+	}
+	for _, f := range r.floating {
+		for _, d := range f.members[s] {
+			f.may = f.may || d.qos == 0
+		}
+	}
 }
 
 // takeOver closes the connection of s for a new one, and returns the will that

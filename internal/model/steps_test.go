@@ -456,3 +456,19 @@ func (s Pass) play(p *play) error {
 	p.w.Pass(time.Duration(p.ref.now-start) * time.Millisecond)
 	return nil
 }
+
+// Restart ends the broker and starts it again, after all connections have
+// dropped.
+type Restart struct{}
+
+func (s Restart) play(p *play) error {
+	if p.w.Restart == nil {
+		return nil
+	}
+	for p.at(0) != nil {
+		if err := p.do(Drop{}); err != nil {
+			return err
+		}
+	}
+	return p.w.Restart()
+}
