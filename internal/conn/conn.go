@@ -141,7 +141,7 @@ func (c *Conn) ack(b *transport.Batch, h packet.Header, body []byte) error {
 		}
 		id, code = ackFields(p)
 	}
-	c.Client.Acked(b, h.Type, id, code)
+	c.Client.Acked(b, &c.Link, h.Type, id, code)
 	return nil
 }
 
@@ -164,7 +164,7 @@ func (c *Conn) subscribe(b *transport.Batch, h packet.Header, body []byte) error
 	if err := p.Decode(h.Flags, body, c.Version); err != nil {
 		return err
 	}
-	return c.srv.cfg.Hub.Subscribe(b, c.Client, &p, func(dst []byte, codes []packet.Code) []byte {
+	return c.srv.cfg.Hub.Subscribe(b, &c.Link, &p, func(dst []byte, codes []packet.Code) []byte {
 		return (&packet.Suback{PacketID: p.PacketID, Codes: codes}).Append(dst, c.Version) // [MQTT-3.8.4-2] [MQTT-3.8.4-6]
 	})
 }
@@ -174,7 +174,7 @@ func (c *Conn) unsubscribe(b *transport.Batch, h packet.Header, body []byte) err
 	if err := p.Decode(h.Flags, body, c.Version); err != nil {
 		return err
 	}
-	return c.srv.cfg.Hub.Unsubscribe(b, c.Client, p.Filters, func(dst []byte, codes []packet.Code) []byte {
+	return c.srv.cfg.Hub.Unsubscribe(b, &c.Link, p.Filters, func(dst []byte, codes []packet.Code) []byte {
 		return (&packet.Unsuback{PacketID: p.PacketID, Codes: codes}).Append(dst, c.Version) // [MQTT-3.10.4-4] [MQTT-3.10.4-5]
 	})
 }

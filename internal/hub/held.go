@@ -71,7 +71,19 @@ func (c *Client) hold(b *transport.Batch, t store.Ticket, out []byte, acks int) 
 	w.mu.Unlock()
 	if now := c.hub.store.Durable(); now >= t { // it became durable before we stood in line
 		c.release(b, now)
+		if l := c.link.Load(); l != nil {
+			l.Conn.WantDrain() // what waited for the held output looks again
+		}
 	}
+}
+
+// room is how many bytes may go to the connection before messages should rather
+// wait in the queue. What waits for the disk takes room too.
+func (c *Client) room(l *Link) int {
+	if c.held == nil {
+		return l.room()
+	}
+	return l.room() - len(c.held.bytes)
 }
 
 // release sends what hangs on tickets up to t. c.mu is held.
@@ -101,9 +113,7 @@ func (h *Hub) onDurable(t store.Ticket, err error) {
 		h.storeFailed(err)
 		return
 	}
-	h.risen.L.Lock() // else a waiter between its look and its Wait would miss it
-	h.risen.L.Unlock()
-	h.risen.Broadcast()
+	h.announce(nil)
 	due := h.waiting.take(t)
 	if len(due) == 0 {
 		return
@@ -112,6 +122,9 @@ func (h *Hub) onDurable(t store.Ticket, err error) {
 		for _, c := range due {
 			c.mu.Lock()
 			c.release(b, t)
+			if c.sess != nil {
+				c.pump(b, local(b))
+			}
 			c.mu.Unlock()
 		}
 	})
@@ -139,10 +152,7 @@ func (w *waiting) take(t store.Ticket) []*Client {
 // that wait are closed, and their clients will ask again.
 func (h *Hub) storeFailed(err error) {
 	h.log.Error("the store failed; nothing more is acknowledged", "err", err)
-	h.risen.L.Lock()
-	h.failed = err
-	h.risen.L.Unlock()
-	h.risen.Broadcast()
+	h.announce(err)
 	due := h.waiting.take(^store.Ticket(0))
 	h.with(func(b *transport.Batch) {
 		for _, c := range due {
@@ -151,6 +161,17 @@ func (h *Hub) storeFailed(err error) {
 			}
 		}
 	})
+}
+
+// announce wakes those in WaitDurable. It takes their lock, so that nobody misses
+// it between a look and the wait.
+func (h *Hub) announce(err error) {
+	h.risen.L.Lock()
+	defer h.risen.L.Unlock()
+	if err != nil {
+		h.failed = err
+	}
+	h.risen.Broadcast()
 }
 
 // WaitDurable returns when the ticket is durable, or ctx ends.

@@ -41,7 +41,7 @@ func (h *Hub) Open(b *transport.Batch, o *Opening) (*Client, error) {
 	old := s.clients[o.ClientID]
 	if old != nil {
 		old.mu.Lock()
-		if old.User != o.User { // a session belongs to who made it [MQTT-5.4.2-1]
+		if old.User != o.User { // a session belongs to who made it
 			old.mu.Unlock()
 			s.mu.Unlock()
 			return nil, &packet.Error{Code: packet.NotAuthorized, Clause: "MQTT-3.1.4-2", Msg: "the client identifier belongs to another user"}

@@ -215,8 +215,7 @@ func (c *Client) deliver(b *transport.Batch, l *Local, e *session.Entry, pub *me
 		return 0
 	}
 	e.Message = pub.Keep()
-	room := ln.room() > 0
-	id, v := c.sess.Offer(e, room)
+	id, v := c.sess.Offer(e, c.room(ln) > 0)
 	switch v {
 	case session.QueueFull:
 		l.Stats.Dropped[QueueFull]++
@@ -230,11 +229,17 @@ func (c *Client) deliver(b *transport.Batch, l *Local, e *session.Entry, pub *me
 		}
 		c.emit(b, 0, c.frame(l, ln, e, pub, id), 0)
 	case session.Queued:
-		if !room { // there may be by now, and then nothing else would look at the queue
-			ln.Conn.WantDrain()
-		}
+		c.wantDrain(ln)
 	}
 	return 1
+}
+
+// wantDrain makes sure that the queue is looked at again when it waits for room.
+// If output that waits for the disk takes the room, its release looks again.
+func (c *Client) wantDrain(ln *Link) {
+	if c.held == nil {
+		ln.Conn.WantDrain()
+	}
 }
 
 // tooLarge reports whether the packet exceeds what the client accepts.

@@ -8,12 +8,13 @@ import (
 	"github.com/nightjarmq/nightjar/packet"
 )
 
-// Acked handles the client's PUBACK, PUBREC, PUBREL and PUBCOMP.
-func (c *Client) Acked(b *transport.Batch, t packet.Type, id uint16, code packet.Code) {
+// Acked handles the client's PUBACK, PUBREC, PUBREL and PUBCOMP, unless the
+// connection that they came on has been taken over.
+func (c *Client) Acked(b *transport.Batch, ln *Link, t packet.Type, id uint16, code packet.Code) {
 	l := local(b)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.sess == nil {
+	if c.link.Load() != ln {
 		return
 	}
 	fx := &l.fx
@@ -56,7 +57,7 @@ func (c *Client) continueWith(b *transport.Batch, l *Local, fx *session.Effects)
 	full := false
 	for ln != nil {
 		if c.sess.Pending() {
-			room := ln.room() - len(fx.Out)
+			room := c.room(ln) - len(fx.Out)
 			full = room <= 0
 			c.sess.Pump(room, b.Now, fx)
 			if fx.Refill > 0 && c.refill(fx) {
@@ -84,8 +85,8 @@ func (c *Client) continueWith(b *transport.Batch, l *Local, fx *session.Effects)
 		full = c.replayRetained(b, l, ln) || full
 	}
 	if c.sess.Pending() || len(c.replay) > 0 {
-		if full || ln.room() <= 0 { // full: there may be room by now, with nobody to tell
-			ln.Conn.WantDrain()
+		if full || c.room(ln) <= 0 { // full: there may be room by now, with nobody to tell
+			c.wantDrain(ln)
 		}
 	}
 }
@@ -182,7 +183,7 @@ func (c *Client) replayRetained(b *transport.Batch, l *Local, ln *Link) (full bo
 		r := &c.replay[0]
 		for len(r.list) > 0 {
 			m := r.list[0]
-			if ln.room() <= 0 {
+			if c.room(ln) <= 0 {
 				return true
 			}
 			if m.QoS > 0 && r.qos > 0 && !c.sess.Open() {

@@ -15,16 +15,16 @@ import (
 // sent when the subscriptions are durable, before the retained messages that
 // they bring. [MQTT-3.8.4-1] An error is a protocol error that ends the
 // connection.
-func (h *Hub) Subscribe(b *transport.Batch, c *Client, p *packet.Subscribe, answer func(dst []byte, codes []packet.Code) []byte) error {
+func (h *Hub) Subscribe(b *transport.Batch, ln *Link, p *packet.Subscribe, answer func(dst []byte, codes []packet.Code) []byte) error {
 	for i := range p.Filters {
 		if f := &p.Filters[i]; f.NoLocal && strings.HasPrefix(f.Filter, "$share/") {
 			return &packet.Error{Code: packet.ProtocolError, Clause: "MQTT-3.8.3-4", Msg: "No Local on a shared subscription"}
 		}
 	}
-	l := local(b)
+	l, c := local(b), ln.Client
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.sess == nil {
+	if c.link.Load() != ln { // taken over meanwhile
 		return nil
 	}
 	codes := make([]packet.Code, len(p.Filters))
@@ -146,11 +146,11 @@ func (c *Client) queueRetained(l *Local, r *replay, m *message.Message) {
 
 // Unsubscribe handles an UNSUBSCRIBE; answer makes the UNSUBACK.
 // [MQTT-3.10.4-1] [MQTT-3.10.4-4]
-func (h *Hub) Unsubscribe(b *transport.Batch, c *Client, filters []string, answer func(dst []byte, codes []packet.Code) []byte) error {
-	l := local(b)
+func (h *Hub) Unsubscribe(b *transport.Batch, ln *Link, filters []string, answer func(dst []byte, codes []packet.Code) []byte) error {
+	l, c := local(b), ln.Client
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.sess == nil {
+	if c.link.Load() != ln { // taken over meanwhile
 		return nil
 	}
 	codes := make([]packet.Code, len(filters))
