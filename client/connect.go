@@ -132,19 +132,23 @@ func (c *Client) sendBacklog() {
 	o := c.backlog[0]
 	c.backlog = c.backlog[1:]
 	o.state = awaitAck
-	again := o.encoded
 	if c.opt.Trace != nil {
-		if h, ok, err := packet.ReadHeader(again); ok && err == nil {
-			p := new(packet.Publish)
-			if p.Decode(h.Flags|dupFlag, again[h.Size:], c.v) == nil {
-				c.opt.Trace(true, p)
-			}
-		}
+		c.traceEncoded(o.encoded, dupFlag)
 	}
 	n := len(c.buf)
-	c.buf = append(c.buf, again...)
+	c.buf = append(c.buf, o.encoded...)
 	c.buf[n] |= dupFlag // [MQTT-3.3.1-1]
 	c.signal()
+}
+
+// traceEncoded shows a PUBLISH that is sent as bytes.
+func (c *Client) traceEncoded(b []byte, flags byte) {
+	if h, ok, err := packet.ReadHeader(b); ok && err == nil {
+		p := new(packet.Publish)
+		if p.Decode(h.Flags|flags, b[h.Size:], c.v) == nil {
+			c.opt.Trace(true, p)
+		}
+	}
 }
 
 // dupFlag is the DUP bit in the first byte of PUBLISH.

@@ -72,6 +72,8 @@ type Options struct {
 	// Trace is told of every packet, sent or received, in order. It runs under the client's lock, so it must be quick
 	// and must not call the client; it may not keep the packet.
 	Trace func(sent bool, p packet.Packet)
+
+	keeper *Keeper // whose connection it is; nil: nobody's
 }
 
 // Handler is given the messages of a subscription. The message and all bytes in it are borrowed until it returns. The

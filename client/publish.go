@@ -54,7 +54,7 @@ func (c *Client) PublishAsync(ctx context.Context, p *packet.Publish, done func(
 		c.giveBack(p)
 		return err
 	}
-	err := c.sendPublish(p, done)
+	err := c.sendPublish(p, done, nil)
 	c.mu.Unlock()
 	if err != nil {
 		c.giveBack(p)
@@ -95,8 +95,9 @@ func (c *Client) giveBack(p *packet.Publish) {
 	}
 }
 
-// sendPublish encodes the message into the buffer. The caller holds the lock.
-func (c *Client) sendPublish(p *packet.Publish, done func(packet.Ack, error)) error {
+// sendPublish encodes the message into the buffer. q is the Keeper's message that it is, or nil. The caller holds the
+// lock.
+func (c *Client) sendPublish(p *packet.Publish, done func(packet.Ack, error), q *queued) error {
 	m := publishes.Get().(*packet.Publish)
 	defer func() {
 		*m = packet.Publish{}
@@ -115,20 +116,100 @@ func (c *Client) sendPublish(p *packet.Publish, done func(packet.Ack, error)) er
 	}
 	start := len(c.buf)
 	c.send(m)
-	if size := len(c.buf) - start; size > c.limits.packetSize { // [MQTT-3.2.2-15]
+	if err := c.checkSize("publish", len(c.buf)-start); err != nil {
 		c.buf = c.buf[:start]
-		return &Error{Op: "publish", Code: packet.PacketTooLarge,
-			Reason: fmt.Sprintf("%d bytes, the server takes %d", size, c.limits.packetSize)}
+		return err
 	}
 	c.aliases.commit(m, name)
 	if p.QoS > 0 { // [MQTT-4.3.2-1], [MQTT-4.3.3-1]
 		o := c.session.add(m.PacketID, m.QoS, done)
+		o.queued = q
 		if !c.session.ephemeral {
 			m.Topic, m.TopicAlias = name, packet.Opt[uint16]{} // an alias ends with the connection [MQTT-3.3.2-7]
 			o.encoded = m.Append(nil, c.v)
 		}
 	}
 	return nil
+}
+
+// publishQueued sends a message of a Keeper, which is told of the acknowledgement, on whatever connection it comes. With
+// QoS 2 number is called with the packet identifier, without any lock, before the message leaves.
+func (c *Client) publishQueued(ctx context.Context, p *packet.Publish, q *queued, number func(id uint16) error) error {
+	if err := c.checkPublish(p); err != nil {
+		return err
+	}
+	if p.QoS == 0 {
+		return c.PublishAsync(ctx, p, nil)
+	}
+	if err := c.acquire(ctx); err != nil {
+		return err
+	}
+	if err := c.lockToSend(ctx); err != nil {
+		c.giveBack(p)
+		return err
+	}
+	if p.QoS == 1 || number == nil {
+		err := c.sendPublish(p, nil, q)
+		c.mu.Unlock()
+		if err != nil {
+			c.giveBack(p)
+		}
+		return err
+	}
+	o, err := c.reserve(p, q)
+	c.mu.Unlock()
+	if err != nil {
+		c.giveBack(p)
+		return err
+	}
+	return c.sendReserved(o, number)
+}
+
+// reserve gives a message its number without sending it. The caller holds the lock.
+func (c *Client) reserve(p *packet.Publish, q *queued) (*outgoing, error) {
+	id, err := c.session.claim(c.control)
+	if err != nil {
+		return nil, err
+	}
+	m := *p
+	m.Dup, m.PacketID = false, id
+	encoded := m.Append(nil, c.v)
+	if err := c.checkSize("publish", len(encoded)); err != nil {
+		return nil, err
+	}
+	o := c.session.add(id, m.QoS, nil)
+	o.queued, o.encoded, o.state = q, encoded, notSent
+	return o, nil
+}
+
+// sendReserved sends a message that has its number, after number has made that durable. When the connection has ended the
+// message leaves with the next one.
+func (c *Client) sendReserved(o *outgoing, number func(id uint16) error) error {
+	err := number(o.id)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err != nil {
+		c.session.remove(o)
+		c.release()
+		return err
+	}
+	if c.err == nil {
+		o.state = awaitAck
+		if c.opt.Trace != nil {
+			c.traceEncoded(o.encoded, 0)
+		}
+		c.buf = append(c.buf, o.encoded...)
+		c.signal()
+	}
+	return nil
+}
+
+// checkSize refuses a packet that is larger than the server takes [MQTT-3.2.2-15].
+func (c *Client) checkSize(op string, size int) error {
+	if size <= c.limits.packetSize {
+		return nil
+	}
+	return &Error{Op: op, Code: packet.PacketTooLarge, Reason: fmt.Sprintf("%d bytes, the server takes %d", size, c.limits.packetSize)}
 }
 
 // publishes keeps packets that are being encoded, so that a publication allocates nothing.

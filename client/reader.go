@@ -13,6 +13,7 @@ type reader struct {
 	pub     packet.Publish    // decoded into again and again
 	open    int               // QoS 2 messages of this connection that await their PUBREL
 	aliases map[uint16][]byte // inbound topic aliases [MQTT-3.3.2-7]
+	held    *delivery         // the message at hand, once a handler called Hold
 }
 
 // readLoop handles packets until the connection fails or the server breaks the protocol.
@@ -87,15 +88,14 @@ func (c *Client) onPublish(ctx context.Context, flags byte, body []byte) error {
 	}
 	switch p.QoS {
 	case 0:
-		c.session.deliver(ctx, p, c.opt.Handler)
+		c.deliver(ctx, p)
 		return nil
 	case 1:
 		if err := c.checkQuota(); err != nil {
 			return err
 		}
 		c.setHandling()
-		c.session.deliver(ctx, p, c.opt.Handler)
-		c.acknowledge(packet.TypePuback, p.PacketID) // [MQTT-4.3.2-4]
+		c.acknowledge(packet.TypePuback, p.PacketID, c.deliver(ctx, p)) // [MQTT-4.3.2-4]
 		return nil
 	}
 	return c.onPublish2(ctx, p)
@@ -105,24 +105,38 @@ func (c *Client) onPublish(ctx context.Context, flags byte, body []byte) error {
 func (c *Client) onPublish2(ctx context.Context, p *packet.Publish) error {
 	s := c.session
 	c.mu.Lock()
-	_, again := s.received[p.PacketID]
+	d, again := s.received[p.PacketID]
 	c.mu.Unlock()
-	if !again {
+	if again {
+		d.adopt(c)
+	} else {
 		if err := c.checkQuota(); err != nil {
 			return err
 		}
 		c.reader.open++
 		c.setHandling()
-		c.session.deliver(ctx, p, c.opt.Handler)
+		if d = c.deliver(ctx, p); d == nil {
+			if err := s.recordReceived(p.PacketID); err != nil {
+				return err
+			}
+		}
 		c.mu.Lock()
 		if s.received == nil {
-			s.received = make(map[uint16]struct{})
+			s.received = make(map[uint16]*delivery)
 		}
-		s.received[p.PacketID] = struct{}{}
+		s.received[p.PacketID] = d
 		c.mu.Unlock()
 	}
-	c.acknowledge(packet.TypePubrec, p.PacketID) // [MQTT-4.3.3-8]
+	c.acknowledge(packet.TypePubrec, p.PacketID, d) // [MQTT-4.3.3-8]
 	return nil
+}
+
+// deliver calls the handlers. It gives the delivery if one of them holds the message.
+func (c *Client) deliver(ctx context.Context, p *packet.Publish) *delivery {
+	c.session.deliver(ctx, p, c.opt.Handler)
+	d := c.reader.held
+	c.reader.held = nil
+	return d
 }
 
 // setHandling makes Disconnect wait for the acknowledgement that is due.
@@ -132,22 +146,36 @@ func (c *Client) setHandling() {
 	c.mu.Unlock()
 }
 
-// checkQuota refuses one unacknowledged message too many. Those with QoS 1 are acknowledged before the next is read.
+// checkQuota refuses one unacknowledged message too many. Those with QoS 1 that nobody holds are acknowledged before the
+// next is read.
 func (c *Client) checkQuota() error {
-	if limit := int(c.opt.ReceiveMaximum); c.v >= packet.V5 && limit > 0 && c.reader.open+1 > limit { // [MQTT-3.3.4-9]
+	limit := int(c.opt.ReceiveMaximum)
+	if c.v < packet.V5 || limit == 0 {
+		return nil
+	}
+	c.mu.Lock()
+	open := c.reader.open + c.unacked.count(packet.TypePuback)
+	c.mu.Unlock()
+	if open+1 > limit { // [MQTT-3.3.4-9]
 		return violation(packet.ReceiveMaximumExceeded, "MQTT-3.3.4-9", "more messages than Receive Maximum")
 	}
 	return nil
 }
 
-// acknowledge sends an acknowledgement, after waiting while a server that does not read lets the buffer grow, and then a
-// DISCONNECT that waited for it. When the connection has ended, the next read will say so.
-func (c *Client) acknowledge(t packet.Type, id uint16) {
+// acknowledge sends an acknowledgement as soon as d and the messages before it allow, after waiting while a server that
+// does not read lets the buffer grow, and then a DISCONNECT that waited for it. When the connection has ended, the next
+// read will say so.
+func (c *Client) acknowledge(t packet.Type, id uint16, d *delivery) {
 	if err := c.lockToSend(context.Background()); err != nil {
 		return
 	}
 	defer c.mu.Unlock()
-	c.sendAck(t, id)
+	if d == nil && len(c.unacked) == 0 {
+		c.sendAck(t, id)
+	} else {
+		c.unacked = append(c.unacked, unacked{t, id, d})
+		c.sendReleased()
+	}
 	c.handling = false
 	if c.goodbye != nil {
 		c.send(c.goodbye)
@@ -208,6 +236,9 @@ func (c *Client) onAckBytes(h packet.Header, body []byte) error {
 
 // onPubrel ends the receiving half of QoS 2 [MQTT-4.3.3-11].
 func (c *Client) onPubrel(ack packet.Ack) error {
+	if err := c.session.recordReleased(ack.PacketID); err != nil {
+		return err
+	}
 	if err := c.lockToSend(context.Background()); err != nil {
 		return nil
 	}
@@ -224,6 +255,11 @@ func (c *Client) onPubrel(ack packet.Ack) error {
 
 // onAck moves a message of ours one step on.
 func (c *Client) onAck(t packet.Type, ack packet.Ack) error {
+	if t == packet.TypePubrec && !ack.Code.Failed() && c.session.records != nil {
+		if err := c.recordPubrec(ack.PacketID); err != nil {
+			return err
+		}
+	}
 	c.mu.Lock()
 	o := c.session.out[ack.PacketID]
 	if o == nil || o.state == notSent {
@@ -261,6 +297,20 @@ func (c *Client) onAck(t packet.Type, ack packet.Ack) error {
 		done(ack, ackError(t, ack))
 	}
 	return nil
+}
+
+// recordPubrec makes it durable that the server has taken a message, before it is told to forget the number.
+func (c *Client) recordPubrec(id uint16) error {
+	c.mu.Lock()
+	var q *queued
+	if o := c.session.out[id]; o != nil && o.state == awaitAck {
+		q = o.queued
+	}
+	c.mu.Unlock()
+	if q == nil {
+		return nil
+	}
+	return c.session.records.pubrec(q)
 }
 
 // release gives a place in the quota to the next message that was kept back, or to Publish. The caller holds the lock.

@@ -13,7 +13,7 @@ import (
 // received, and the subscriptions with their handlers. It outlives a connection when the caller made it and passes it to
 // Dial again. The zero value is an empty session.
 //
-// It belongs to one Client at a time, whose lock guards it; the routes are read without the lock.
+// It belongs to one Client at a time, whose lock guards it, except the routes.
 type Session struct {
 	inUse     atomic.Bool
 	ephemeral bool // ends with the connection, so nothing has to be kept for sending again
@@ -21,9 +21,24 @@ type Session struct {
 	nextID   uint16
 	seq      uint64
 	out      map[uint16]*outgoing
-	spare    []*outgoing         // finished entries, to be used again
-	received map[uint16]struct{} // QoS 2 messages that were handed over and await their PUBREL
+	spare    []*outgoing          // finished entries, to be used again
+	received map[uint16]*delivery // QoS 2 messages that were handed over and await their PUBREL; nil unless held
+	orphans  []orphan             // messages of the Keeper that a lost session leaves
+	records  sessionRecords       // makes the state durable; nil: in memory only
 	routes   atomic.Pointer[[]route]
+}
+
+// sessionRecords makes changes of the state durable before they are told to the server. Only the reading goroutine and
+// acknowledgements of held messages call it, without any lock.
+type sessionRecords interface {
+	pubrec(q *queued) error              // the server has taken the message
+	received(id uint16, open bool) error // an inbound QoS 2 message was handed over, or released
+}
+
+// orphan is an unacknowledged message whose session the server does not have any more.
+type orphan struct {
+	q     *queued
+	taken bool // PUBREC had come: the server has the message
 }
 
 // outgoing is one unacknowledged QoS 1 or 2 message.
@@ -34,6 +49,7 @@ type outgoing struct {
 	qos     byte
 	encoded []byte // the PUBLISH without alias, for sending again; nil if the session is ephemeral or PUBREC has come
 	done    func(packet.Ack, error)
+	queued  *queued // the Keeper's message that this is; nil: a Client's own
 }
 
 type outState uint8
@@ -86,6 +102,9 @@ func (s *Session) add(id uint16, qos byte, done func(packet.Ack, error)) *outgoi
 func (s *Session) remove(o *outgoing) func(packet.Ack, error) {
 	delete(s.out, o.id)
 	done := o.done
+	if q := o.queued; q != nil {
+		done = q.acknowledged
+	}
 	*o = outgoing{}
 	s.spare = append(s.spare, o)
 	return done
@@ -109,6 +128,11 @@ func (s *Session) unfinished() []*outgoing {
 // reset forgets everything but the handlers, which are not part of the protocol's state: the same subscriptions may be
 // made again.
 func (s *Session) reset() {
+	for _, o := range s.unfinished() {
+		if o.queued != nil {
+			s.orphans = append(s.orphans, orphan{o.queued, o.state == awaitComp})
+		}
+	}
 	clear(s.out)
 	clear(s.received)
 }
@@ -117,29 +141,32 @@ func (s *Session) reset() {
 // connection uses the session.
 func (s *Session) Pending() int { return len(s.out) }
 
-// setRoute adds a subscription or replaces the one with an equal filter [MQTT-3.8.4-3]. The caller holds the lock.
+// setRoute adds a subscription or replaces the one with an equal filter [MQTT-3.8.4-3].
 func (s *Session) setRoute(filter string, h Handler) {
 	r := route{filter: filter, match: filter, handler: h}
 	if f, err := topic.ParseFilterDepth(filter, topic.MaxLength); err == nil {
 		r.match = f.Filter
 	}
-	routes := s.withoutRoute(filter)
-	routes = append(routes, r)
-	s.routes.Store(&routes)
+	s.changeRoutes(filter, r)
 }
 
-// dropRoute removes a subscription. The caller holds the lock.
-func (s *Session) dropRoute(filter string) {
-	routes := s.withoutRoute(filter)
-	s.routes.Store(&routes)
-}
+// dropRoute removes a subscription.
+func (s *Session) dropRoute(filter string) { s.changeRoutes(filter) }
 
-func (s *Session) withoutRoute(filter string) []route {
-	var old []route
-	if p := s.routes.Load(); p != nil {
-		old = *p
+// changeRoutes replaces the route of a filter. The list is never changed but exchanged, because deliver reads it.
+func (s *Session) changeRoutes(filter string, with ...route) {
+	for {
+		p := s.routes.Load()
+		var old []route
+		if p != nil {
+			old = *p
+		}
+		routes := slices.DeleteFunc(slices.Clone(old), func(r route) bool { return r.filter == filter })
+		routes = append(routes, with...)
+		if s.routes.CompareAndSwap(p, &routes) {
+			return
+		}
 	}
-	return slices.DeleteFunc(slices.Clone(old), func(r route) bool { return r.filter == filter })
 }
 
 // deliver calls every handler whose filter matches; fallback, when none does.

@@ -20,17 +20,31 @@ func To(filter string, qos byte) *packet.Subscribe {
 // The PacketID of p is ignored. If the server refuses some of the filters the SUBACK says which, and the error is an
 // *Error about the first of them. If ctx ends first, the subscription may exist or not, and its handler stays.
 func (c *Client) Subscribe(ctx context.Context, p *packet.Subscribe, h Handler) (*packet.Suback, error) {
+	if err := checkSubscribe(p); err != nil {
+		return nil, err
+	}
+	return c.subscribe(ctx, p, func() {
+		for _, f := range p.Filters {
+			c.session.setRoute(f.Filter, h)
+		}
+	})
+}
+
+func checkSubscribe(p *packet.Subscribe) error {
 	for _, f := range p.Filters {
 		if _, err := topic.ParseFilterDepth(f.Filter, topic.MaxLength); err != nil {
-			return nil, &Error{Op: subscribing(f.Filter), Code: packet.TopicFilterInvalid, Reason: err.Error()}
+			return &Error{Op: subscribing(f.Filter), Code: packet.TopicFilterInvalid, Reason: err.Error()}
 		}
 	}
+	return nil
+}
+
+// subscribe calls route before the first message can come.
+func (c *Client) subscribe(ctx context.Context, p *packet.Subscribe, route func()) (*packet.Suback, error) {
 	q := *p
 	answer, err := c.request(ctx, &q, packet.TypeSuback, func(id uint16) {
 		q.PacketID = id
-		for _, f := range q.Filters {
-			c.session.setRoute(f.Filter, h) // before the first message can come
-		}
+		route()
 	})
 	if err != nil {
 		return nil, fmt.Errorf("subscribe: %w", err)
@@ -66,10 +80,8 @@ func (c *Client) subscribed(p *packet.Subscribe, a *packet.Suback) error {
 // Unsubscribe ends subscriptions and returns when the server has answered. The handlers are forgotten then. That a
 // subscription did not exist is no error; the codes of the UNSUBACK tell.
 func (c *Client) Unsubscribe(ctx context.Context, p *packet.Unsubscribe) (*packet.Unsuback, error) {
-	for _, f := range p.Filters {
-		if _, err := topic.ParseFilterDepth(f, topic.MaxLength); err != nil {
-			return nil, &Error{Op: fmt.Sprintf("unsubscribe %q", f), Code: packet.TopicFilterInvalid, Reason: err.Error()}
-		}
+	if err := checkUnsubscribe(p); err != nil {
+		return nil, err
 	}
 	q := *p
 	answer, err := c.request(ctx, &q, packet.TypeUnsuback, func(id uint16) { q.PacketID = id })
@@ -92,6 +104,15 @@ func (c *Client) Unsubscribe(ctx context.Context, p *packet.Unsubscribe) (*packe
 	return a, first
 }
 
+func checkUnsubscribe(p *packet.Unsubscribe) error {
+	for _, f := range p.Filters {
+		if _, err := topic.ParseFilterDepth(f, topic.MaxLength); err != nil {
+			return &Error{Op: fmt.Sprintf("unsubscribe %q", f), Code: packet.TopicFilterInvalid, Reason: err.Error()}
+		}
+	}
+	return nil
+}
+
 // request sends a packet with a fresh identifier and waits for the answer to it. prepare runs under the lock.
 func (c *Client) request(ctx context.Context, p packet.Packet, want packet.Type, prepare func(id uint16)) (packet.Packet, error) {
 	if c.inHandler(ctx) {
@@ -106,10 +127,9 @@ func (c *Client) request(ctx context.Context, p packet.Packet, want packet.Type,
 		return nil, err
 	}
 	prepare(id)
-	if size := len(p.Append(nil, c.v)); size > c.limits.packetSize { // [MQTT-3.2.2-15]
+	if err := c.checkSize(p.Type().String(), len(p.Append(nil, c.v))); err != nil {
 		c.mu.Unlock()
-		return nil, &Error{Op: p.Type().String(), Code: packet.PacketTooLarge,
-			Reason: fmt.Sprintf("%d bytes, the server takes %d", size, c.limits.packetSize)}
+		return nil, err
 	}
 	w := &control{want: want, answer: make(chan packet.Packet, 1)}
 	if c.control == nil {
