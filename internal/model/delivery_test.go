@@ -15,14 +15,15 @@ type delivery struct {
 	ids        []uint32 // Subscription Identifiers, sorted
 	born       int64
 	state      state
-	id         uint16 // Packet Identifier, once sent
-	sent       int    // order of the first sending
-	connection bool   // was sent on the connection of now: it counts for the window
-	again      bool   // must be sent again on this connection
-	vague      bool   // first sent on a connection before 5.0
-	may        bool   // need not come
-	replay     bool   // a retained message that a SUBSCRIBE brings
-	group      string // the shared subscription it came by
+	id         uint16      // Packet Identifier, once sent
+	sent       int         // order of the first sending
+	connection bool        // was sent on the connection of now: it counts for the window
+	again      bool        // must be sent again on this connection
+	alike      []*delivery // acknowledged, and may have been this one: see acknowledged
+	vague      bool        // first sent on a connection before 5.0
+	may        bool        // need not come
+	replay     bool        // a retained message that a SUBSCRIBE brings
+	group      string      // the shared subscription it came by
 }
 
 type state byte
@@ -136,8 +137,10 @@ func (r *reference) endFloating(s *session) {
 	}
 	r.floating = slices.DeleteFunc(r.floating, func(f *floating) bool { return len(f.members) == 0 })
 	for _, d := range s.owed {
-		if d.group != "" && d.qos == 1 {
-			r.float(d.group, d.message, true)
+		for _, o := range append(d.alike, d) {
+			if o.group != "" && o.qos == 1 {
+				r.float(o.group, o.message, true)
+			}
 		}
 	}
 }
@@ -199,7 +202,7 @@ func (r *reference) deliverAgain(s *session, a *arrival) error {
 // confused: copies of one message that differ in what only 5.0 shows look alike
 // on older connections, so the model may have taken one for the other.
 func (r *reference) confused(s *session, d *delivery, a *arrival) bool {
-	for _, o := range s.owed {
+	for _, o := range slices.Concat(s.owed, d.alike) {
 		if o != d && o.vague && d.vague && o.message == d.message && r.same(s, o, a) == nil {
 			d.ids, o.ids = o.ids, d.ids
 			d.group, o.group = o.group, d.group
@@ -207,6 +210,17 @@ func (r *reference) confused(s *session, d *delivery, a *arrival) bool {
 		}
 	}
 	return false
+}
+
+// acknowledged ends d. Of copies that look alike the model may think of another
+// one than the broker.
+func (s *session) acknowledged(d *delivery) {
+	s.remove(d)
+	for _, o := range s.owed {
+		if o.state != waiting && o.message == d.message && o.qos == d.qos && (o.vague && d.vague || slices.Equal(o.ids, d.ids)) {
+			o.alike = append(append(o.alike, d), d.alike...)
+		}
+	}
 }
 
 // checkWindow: never more than the client's Receive Maximum. [MQTT-3.3.4-9]
@@ -375,7 +389,7 @@ func (r *reference) acknowledge(s *session, t packet.Type, id uint16, code packe
 	case t == packet.TypePuback && d != nil && d.qos == 1,
 		t == packet.TypePubcomp && d != nil && d.state == received,
 		t == packet.TypePubrec && d != nil && d.qos == 2 && code.Failed(): // [MQTT-4.3.3-4]
-		s.remove(d)
+		s.acknowledged(d)
 	case t == packet.TypePubrec && d != nil && d.qos == 2:
 		d.state, d.again = received, false
 		return []reply{{typ: packet.TypePubrel, id: id, codes: []packet.Code{packet.Success}}} // [MQTT-4.3.3-4]

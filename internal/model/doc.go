@@ -11,7 +11,7 @@
 // connect, how to know that the broker is at rest, and how to let time pass.
 //
 //	go test ./internal/model                                # 2,000 sequences
-//	go test -short ./internal/model                         # a tenth of that
+//	go test -short ./internal/model                         # a fifth of that
 //	go test ./internal/model -run TestPipe -rapid.seed=123  # one that failed
 //
 // A failure prints its seed and its conversation; rapid keeps it in

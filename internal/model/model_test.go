@@ -23,11 +23,7 @@ func TestMain(m *testing.M) {
 	given := false
 	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "rapid.checks" })
 	if !given {
-		n := "2000"
-		if testing.Short() {
-			n = "200"
-		}
-		flag.Set("rapid.checks", n)
+		flag.Set("rapid.checks", "2000") // a fifth of it with -short
 	}
 	flag.Set("rapid.shrinktime", "0s") // judge does that better
 	os.Exit(m.Run())
@@ -47,12 +43,12 @@ func TestPipe(t *testing.T) {
 	})
 }
 
-// TestRestart is TestPipe with a broker that keeps its state on the disk and is
+// TestRestart is TestPipe, for a tenth of the sequences, with a broker that keeps its state on the disk and is
 // started again and again.
 func TestRestart(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		if !one(rt, "slow", 10) {
-			return // a disk is slow: a few of the sequences are enough
+		if !one(rt, "turn", 10) {
+			return // disks are slow
 		}
 		judge(rt, func(steps []Step) (talk string, err error) {
 			synctest.Test(t, func(t *testing.T) {
@@ -80,9 +76,13 @@ func pipe() broker.Config {
 	return cfg
 }
 
-// TestTCP plays sequences over TCP and event loops.
+// TestTCP plays sequences over TCP and event loops. It looks for what is different
+// there, so fewer of them are enough.
 func TestTCP(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
+		if !one(rt, "turn", 5) {
+			return
+		}
 		judge(rt, func(steps []Step) (string, error) {
 			cfg := configuration()
 			cfg.Listeners = []broker.Listener{{Address: "127.0.0.1:0"}}

@@ -80,7 +80,7 @@ type opening struct {
 // connect returns whether the client is let in and whether it finds a session.
 func (r *reference) connect(o opening) (accepted, present bool, replies []reply) {
 	s := r.sessions[o.id]
-	if s != nil && s.user != o.user { // Choice: a session belongs to who made it. [MQTT-5.4.2-1]
+	if s != nil && s.user != o.user { // Choice: a session belongs to who made it.
 		return false, false, nil
 	}
 	if s != nil && s.connected { // [MQTT-3.1.4-3]
