@@ -88,7 +88,7 @@ func (r *run) step(st *Step) (string, error) {
 			return "", fmt.Errorf("got   %s< %s", c.name, got)
 		}
 		if c.closed() {
-			return "", fmt.Errorf("got   %s!", c.name)
+			return "", fmt.Errorf("got   %s! (closed)", c.name)
 		}
 	case Closed:
 		if got, ok := c.next(r.wait); ok {
@@ -171,7 +171,7 @@ func (r *run) receive(c *client, st *Step) (string, error) {
 	case ok:
 		return "", fmt.Errorf("got   %s< %s", c.name, got)
 	case c.closed():
-		return "", fmt.Errorf("got   %s!", c.name)
+		return "", fmt.Errorf("got   %s! (closed)", c.name)
 	}
 	return "", fmt.Errorf("got   nothing")
 }

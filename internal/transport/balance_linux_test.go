@@ -142,7 +142,7 @@ func TestOtherLoop(t *testing.T) {
 	r := start(t, kinds[0], Config{NewHandler: handlers}, ListenerConfig{})
 	exchange(t, r.dial(t), []byte("x"))
 	exchange(t, r.dial(t), []byte("x"))
-	if await(t, owners) == await(t, owners) {
+	if first, second := await(t, owners), await(t, owners); first == second {
 		t.Error("both on one loop")
 	}
 }

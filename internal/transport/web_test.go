@@ -211,8 +211,13 @@ func isControl(answer string) bool {
 
 func nextAnswer(t *testing.T, in *bufio.Reader) string {
 	t.Helper()
-	f, err := ws.ReadFrame(in)
-	if err != nil {
+	var f ws.Frame
+	var err error
+	if f.Header, err = ws.ReadHeader(in); err != nil {
+		t.Fatal(err)
+	}
+	f.Payload = make([]byte, f.Header.Length)
+	if _, err := io.ReadFull(in, f.Payload); err != nil {
 		t.Fatal(err)
 	}
 	switch f.Header.OpCode {
