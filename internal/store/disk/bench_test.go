@@ -1,5 +1,3 @@
-//go:build unix
-
 package disk
 
 import (
@@ -8,7 +6,6 @@ import (
 	"os"
 	"runtime/debug"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -16,13 +13,6 @@ import (
 	"github.com/nightjarmq/nightjar/internal/store"
 	"github.com/nightjarmq/nightjar/packet"
 )
-
-// usage is the CPU time of the process.
-func usage() time.Duration {
-	var u syscall.Rusage
-	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u)
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-}
 
 // window lets so many submissions be under way at a time.
 type window struct {
