@@ -72,7 +72,9 @@ func (h *Hub) takeOver(b *transport.Batch, old *Client, o *Opening, leave *depar
 		h.log.Warn("two connections use one client identifier; the older one is closed. If this repeats, two devices are configured with the same identifier",
 			"client", old.ID, "old", l.Conn.RemoteAddr(), "new", o.Link.Conn.RemoteAddr())
 		l.Kick(b, packet.SessionTakenOver, "", ErrTakenOver)
-		h.detach(old)
+		if goesOn { // else end does, and looks at what the session has left
+			h.detach(old)
+		}
 		if old.will != nil && (!goesOn || old.will.Delay == 0) { // [MQTT-3.1.3-9]
 			leave.wills = append(leave.wills, departed{old, old.will, old.epoch})
 		}
