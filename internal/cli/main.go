@@ -13,6 +13,7 @@ import (
 // root is the command tree; each field is a sub-command.
 type root struct {
 	Serve serveCommand `cmd:"" default:"withargs" help:"Run the broker. This is what nightjar does without a command."`
+	Check checkCommand `cmd:"" help:"Say what each line of a mosquitto.conf does here."`
 	Pub   rawCommand   `cmd:"" passthrough:"" help:"Publish messages, with the flags of mosquitto_pub."`
 	Sub   rawCommand   `cmd:"" passthrough:"" help:"Subscribe and print messages, with the flags of mosquitto_sub."`
 
@@ -57,13 +58,16 @@ func Main(ctx context.Context, version string, args []string, io Streams) int {
 	if err != nil {
 		panic("cli: the command tree is wrong: " + err.Error())
 	}
-	_, err = parser.Parse(args[1:])
+	parsed, err := parser.Parse(args[1:])
 	if exited {
 		return code
 	}
 	if err != nil {
 		fmt.Fprintf(io.Err, "nightjar: %v (see nightjar --help)\n", err)
 		return exitUsage
+	}
+	if parsed.Command() == "check <file>" {
+		return cmds.Check.run(io)
 	}
 	return cmds.Serve.run(ctx, version, io)
 }

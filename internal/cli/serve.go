@@ -18,6 +18,7 @@ import (
 type serveCommand struct {
 	Port int `short:"p" help:"Listen on this port of the loopback addresses instead of 1883." placeholder:"PORT"`
 	listenFlags
+	Config     string `short:"c" help:"Take everything from this mosquitto.conf; see also nightjar check." placeholder:"FILE" type:"path"`
 	Data       string `help:"Directory of what survives a restart: sessions, queues, retained messages. Default: nightjar in the user's data directory." placeholder:"DIR"`
 	Durability string `enum:"sync,relaxed,none" default:"sync" help:"When something counts as stored: sync, after its fsync; relaxed, a power cut may cost 100 ms; none, everything in memory." placeholder:"HOW"`
 	Verbose    bool   `short:"v" help:"Log more."`
@@ -51,6 +52,9 @@ func (s *serveCommand) run(ctx context.Context, version string, io Streams) int 
 // config is what the command line asks for.
 func (s *serveCommand) config(io Streams) (broker.Config, error) {
 	cfg := broker.Config{Log: s.logger(io)}
+	if s.Config != "" {
+		return s.configured(cfg.Log)
+	}
 	var err error
 	if cfg.Listeners, err = s.listeners(); err != nil {
 		return cfg, err
@@ -64,6 +68,28 @@ func (s *serveCommand) config(io Streams) (broker.Config, error) {
 	cfg.Progress = s.progress(io)
 	if s.Port != 0 || len(cfg.Listeners) == 0 {
 		cfg.Listeners = append(s.local(), cfg.Listeners...)
+	}
+	return cfg, nil
+}
+
+// configured is what the file of -c asks for. --data puts the store elsewhere.
+func (s *serveCommand) configured(log *slog.Logger) (broker.Config, error) {
+	if len(s.Listen) > 0 || s.Port != 0 {
+		return broker.Config{}, errors.New("-c goes without --listen and -p: the file says where to listen")
+	}
+	cfg, report, err := fromFile(s.Config, log)
+	if err != nil {
+		return cfg, err
+	}
+	if !s.Verbose {
+		s.level.Set(report.level)
+	}
+	tellIgnored(log, report.Report)
+	if s.Data != "" {
+		cfg.Data = s.Data
+	}
+	if s.Durability == "relaxed" {
+		cfg.Durability = broker.Relaxed
 	}
 	return cfg, nil
 }
@@ -141,9 +167,9 @@ func loopbacks() []string {
 }
 
 func (s *serveCommand) logger(io Streams) *slog.Logger {
-	o := &slog.HandlerOptions{Level: slog.LevelInfo}
+	o := &slog.HandlerOptions{Level: &s.level}
 	if s.Verbose {
-		o.Level = slog.LevelDebug
+		s.level.Set(slog.LevelDebug)
 	}
 	if s.LogFormat == "json" {
 		return slog.New(slog.NewJSONHandler(io.Err, o))

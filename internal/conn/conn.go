@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"sync/atomic"
 
 	"github.com/nightjarmq/nightjar/internal/hub"
@@ -250,6 +251,9 @@ func (c *Conn) Closed(b *transport.Batch, err error) {
 
 func (c *Conn) logClosed(err error) {
 	log := c.srv.log
+	if !log.Enabled(c.srv.ctx, slog.LevelWarn) {
+		return
+	}
 	addr := c.Conn.RemoteAddr()
 	var pe *packet.Error
 	switch {

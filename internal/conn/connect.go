@@ -2,6 +2,7 @@ package conn
 
 import (
 	"crypto/rand"
+	"log/slog"
 	"strconv"
 
 	"github.com/nightjarmq/nightjar/internal/hub"
@@ -174,8 +175,10 @@ func (c *Conn) open(b *transport.Batch, l *hub.Local, p *packet.Connect, user st
 	c.lastSeen.Store(b.Now)
 	c.connected.Store(true)
 	c.startKeepAlive(b.Now)
-	c.srv.log.Info("client connected", "client", o.ClientID, "addr", c.Conn.RemoteAddr(), "user", user,
-		"version", p.Version.String(), "clean", p.CleanStart, "keepalive", p.KeepAlive)
+	if c.srv.log.Enabled(c.srv.ctx, slog.LevelInfo) {
+		c.srv.log.Info("client connected", "client", o.ClientID, "addr", c.Conn.RemoteAddr(), "user", user,
+			"version", p.Version.String(), "clean", p.CleanStart, "keepalive", p.KeepAlive)
+	}
 	return nil
 }
 

@@ -1,0 +1,238 @@
+package cli
+
+import (
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"math"
+	"path/filepath"
+
+	"github.com/nightjarmq/nightjar/broker"
+	"github.com/nightjarmq/nightjar/internal/auth"
+	"github.com/nightjarmq/nightjar/internal/config"
+)
+
+// fromFile makes the broker of a mosquitto.conf. The report says what became of
+// each line.
+func fromFile(path string, log *slog.Logger) (broker.Config, verdict, error) {
+	c, r, err := config.Load(path)
+	report := verdict{Report: r}
+	if err != nil {
+		return broker.Config{}, report, err
+	}
+	report.level = logLevel(&c.Log)
+	if list := append(c.Refusals(), missing(c)...); len(list) > 0 {
+		return broker.Config{}, report, list
+	}
+	cfg := broker.Config{Log: log}
+	limits(&cfg, c)
+	if c.Persistence.Enabled {
+		cfg.Data = filepath.Join(c.Persistence.Dir, "nightjar") // beside Mosquitto's own file
+	}
+	if err := admission(&cfg, c); err != nil {
+		return cfg, report, err
+	}
+	for i := range c.Listeners {
+		l, err := listener(&c.Listeners[i])
+		if err != nil {
+			return cfg, report, err
+		}
+		cfg.Listeners = append(cfg.Listeners, l)
+	}
+	for _, k := range withoutEffect {
+		report.Amend(k, config.Ignored, "not available yet")
+	}
+	report.Amend("log_type", config.Changed, "it decides from which level on is logged")
+	return cfg, report, nil
+}
+
+// verdict is what a file says beside the broker's configuration.
+type verdict struct {
+	*config.Report
+	level slog.Level // of the log
+}
+
+// logLevel is the level that comes nearest to Mosquitto's kinds of messages.
+// Without connection_messages it is that of warnings: what is said below is who
+// comes and goes.
+func logLevel(l *config.Log) slog.Level {
+	switch {
+	case l.Types&config.LogDebug != 0:
+		return slog.LevelDebug
+	case l.Types&(config.LogInformation|config.LogNotice) != 0 && !l.NoConnections:
+		return slog.LevelInfo
+	case l.Types&(config.LogInformation|config.LogNotice|config.LogWarning) != 0:
+		return slog.LevelWarn
+	}
+	return slog.LevelError
+}
+
+// withoutEffect are keywords that the broker does not act on yet and that let
+// nobody in who would be kept out.
+var withoutEffect = []string{
+	"autosave_interval", "autosave_on_changes", "check_retain_source", "log_dest", "log_facility", "log_timestamp",
+	"log_timestamp_format", "max_inflight_bytes", "message_size_limit", "memory_limit", "persistence_file",
+	"pid_file", "queue_qos0_messages", "retain_expiry_interval", "set_tcp_nodelay", "upgrade_outgoing_qos", "user",
+	"http_dir", "websockets_log_level", "websockets_headers_size", "socket_domain", "global_max_clients",
+}
+
+// missing are the things that a file asks for and that cannot be left out without
+// doing something else than it says.
+func missing(c *config.Config) (list config.Errors) {
+	no := func(p config.Pos, word, fix string) {
+		list = append(list, &config.Error{Pos: p, Word: word, Msg: "not available yet", Fix: fix})
+	}
+	for i := range c.Listeners {
+		l := &c.Listeners[i]
+		switch {
+		case l.MountPoint != "":
+			no(l.Pos, "mount_point", "remove it, or keep this listener at Mosquitto")
+		case l.Interface != "":
+			no(l.Pos, "bind_interface", "name the address in the listener line")
+		case l.ProxyProtocol != 0:
+			no(l.Pos, "enable_proxy_protocol", "let the proxy connect without it")
+		case l.UsernameAsClientID:
+			no(l.Pos, "use_username_as_clientid", "let clients choose their identifiers")
+		case l.Protocol == config.HTTPAPI:
+			no(l.Pos, "protocol http_api", "remove this listener")
+		}
+	}
+	for i := range c.Plugins {
+		if p := &c.Plugins[i]; p.Kind == config.DynamicSecurity {
+			no(p.Pos, "the dynamic security plugin", "use password_file and acl_file")
+		}
+	}
+	for i := range c.Bridges {
+		no(c.Bridges[i].Pos, "connection "+c.Bridges[i].Name, "remove the bridge")
+	}
+	return list
+}
+
+// limits carries the limits over; both sides mean "default" by 0 and "none" by a
+// negative number.
+func limits(cfg *broker.Config, c *config.Config) {
+	l := &c.Limits
+	cfg.MaxInflight = uint16(min(max(l.MaxInflightMessages, 0), math.MaxUint16))
+	if l.MaxInflightMessages < 0 {
+		cfg.MaxInflight = math.MaxUint16
+	}
+	cfg.MaxQueuedMessages, cfg.MaxQueuedBytes = l.MaxQueuedMessages, l.MaxQueuedBytes
+	cfg.MaxPacketSize = l.MaxPacketSize
+	cfg.MaxKeepAlive = max(l.MaxKeepAlive, 0)
+	cfg.MaxSessionExpiry = max(l.PersistentClientExpiration, 0)
+	cfg.NoRetain = l.NoRetain
+	cfg.SysInterval = c.SysInterval
+	cfg.RefuseEmptyClientID = c.Security.RefuseEmptyClientID
+	cfg.ClientIDPrefix = c.Security.AutoIDPrefix
+}
+
+// admission reads the password and ACL files of all listeners.
+func admission(cfg *broker.Config, c *config.Config) error {
+	gates := auth.Entrances{ByListener: make(map[string]auth.Entrance)}
+	lists := auth.Lists{ByListener: make(map[string]*auth.ACL)}
+	users, acls := make(map[string]*auth.Users), make(map[string]*auth.ACL)
+	restricted := false
+	for i := range c.Listeners {
+		l := &c.Listeners[i]
+		e := auth.Entrance{IDPrefix: c.Limits.ClientIDPrefix}
+		switch {
+		case l.IdentityAsUsername:
+			e.Identity = auth.CommonName
+		case l.SubjectAsUsername:
+			e.Identity = auth.Subject
+		}
+		var err error
+		if e.Users, err = load(users, l.Security.PasswordFile, auth.LoadUsers); err != nil {
+			return err
+		}
+		acl, err := load(acls, l.Security.ACLFile, auth.LoadACL)
+		if err != nil {
+			return err
+		}
+		restricted = restricted || acl != nil
+		gates.ByListener[listenerName(l)], lists.ByListener[listenerName(l)] = e, acl
+	}
+	if !everybody(c, &gates) {
+		cfg.Auth = auth.NewGate(gates, 0)
+	}
+	if restricted {
+		cfg.Access = auth.NewPolicy(lists)
+	}
+	return nil
+}
+
+// everybody reports whether no listener asks who a client is.
+func everybody(c *config.Config, g *auth.Entrances) bool {
+	for i := range c.Listeners {
+		l := &c.Listeners[i]
+		if e := g.ByListener[listenerName(l)]; !l.Security.AllowAnonymous || e.Users != nil || e.Identity != auth.NoIdentity || e.IDPrefix != "" {
+			return false
+		}
+	}
+	return true
+}
+
+// load reads a file once, however many listeners name it.
+func load[T any](known map[string]*T, path string, read func(string) (*T, error)) (*T, error) {
+	if path == "" {
+		return nil, nil
+	}
+	if v, ok := known[path]; ok {
+		return v, nil
+	}
+	v, err := read(path)
+	if err != nil {
+		return nil, err
+	}
+	known[path] = v
+	return v, nil
+}
+
+func listenerName(l *config.Listener) string { return l.Address() }
+
+func listener(l *config.Listener) (broker.Listener, error) {
+	b := broker.Listener{
+		Name: listenerName(l), Network: l.Network(), Address: l.Address(), WebSocket: l.Protocol == config.WebSocket,
+		AllowedOrigins: l.Origins, MaxConnections: max(l.MaxConnections, 0),
+		Anonymous: l.Security.AllowAnonymous, RefuseVersions: l.RefuseVersions,
+	}
+	if b.Network == "unix" {
+		b.UnixMode = fs.FileMode(0o666) // as Mosquitto: the folder guards it
+	}
+	tls, err := config.TLSConfig(l)
+	if err != nil {
+		return b, err
+	}
+	if tls != nil {
+		b.TLS = tls.Config
+	}
+	return b, nil
+}
+
+// tellIgnored warns of the lines without effect.
+func tellIgnored(log *slog.Logger, r *config.Report) {
+	for i := range r.Entries {
+		if e := &r.Entries[i]; e.Fate == config.Ignored {
+			log.Warn("a line of the configuration has no effect", "line", e.Pos.String(), "text", e.Text, "why", e.Why)
+		}
+	}
+}
+
+// checkCommand prints what becomes of each line of a mosquitto.conf.
+type checkCommand struct {
+	File string `arg:"" help:"The mosquitto.conf." type:"path"`
+}
+
+func (k *checkCommand) run(io Streams) int {
+	_, report, err := fromFile(k.File, nil)
+	if report.Report != nil {
+		for i := range report.Entries {
+			fmt.Fprintln(io.Out, report.Entries[i])
+		}
+	}
+	if err != nil {
+		fmt.Fprintf(io.Err, "nightjar: %v\n", err)
+		return exitUsage
+	}
+	return exitOK
+}
