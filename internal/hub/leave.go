@@ -233,6 +233,7 @@ func (h *Hub) passOn(b *transport.Batch, e *session.Entry) {
 			continue
 		}
 		h.deliverShared(b, l, g, pub)
+		pub.Retain = false // what it meant for the retained message was done when it was published
 		if _, err := h.submit(b, l, nil, pub, 0); err != nil {
 			h.log.Error("pass on a shared message", "err", err)
 		}
