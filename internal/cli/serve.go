@@ -22,6 +22,7 @@ type serveCommand struct {
 	Data       string `help:"Directory of what survives a restart: sessions, queues, retained messages. Default: nightjar in the user's data directory." placeholder:"DIR"`
 	Durability string `enum:"sync,relaxed,none" default:"sync" help:"When something counts as stored: sync, after its fsync; relaxed, a power cut may cost 100 ms; none, everything in memory." placeholder:"HOW"`
 	Verbose    bool   `short:"v" help:"Log more."`
+	level      slog.LevelVar
 	LogFormat  string `enum:"text,json" default:"text" help:"text or json." placeholder:"FORMAT"`
 }
 
