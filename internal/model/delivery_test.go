@@ -199,11 +199,12 @@ func (r *reference) deliverAgain(s *session, a *arrival) error {
 	return s.checkWindow()
 }
 
-// confused: copies of one message that differ in what only 5.0 shows look alike
-// on older connections, so the model may have taken one for the other.
+// confused: copies that differ in what only 5.0 shows look alike on older
+// connections, so the model may have taken one for the other.
 func (r *reference) confused(s *session, d *delivery, a *arrival) bool {
 	for _, o := range slices.Concat(s.owed, d.alike) {
-		if o != d && o.vague && d.vague && o.message == d.message && r.same(s, o, a) == nil {
+		if o != d && looksLike(o, d) && r.same(s, o, a) == nil {
+			d.message, o.message = o.message, d.message
 			d.ids, o.ids = o.ids, d.ids
 			d.group, o.group = o.group, d.group
 			return true
@@ -212,12 +213,23 @@ func (r *reference) confused(s *session, d *delivery, a *arrival) bool {
 	return false
 }
 
+func looksLike(o, d *delivery) bool { return o.state != waiting && alike(o, d, o.vague && d.vague) }
+
+// alike reports whether two copies cannot be told apart; vague means by a client
+// before 5.0.
+func alike(o, d *delivery, vague bool) bool {
+	if o.topic != d.topic || o.payload != d.payload || o.qos != d.qos {
+		return false
+	}
+	return vague || o.user == d.user && o.expires == d.expires && slices.Equal(o.ids, d.ids)
+}
+
 // acknowledged ends d. Of copies that look alike the model may think of another
 // one than the broker.
 func (s *session) acknowledged(d *delivery) {
 	s.remove(d)
 	for _, o := range s.owed {
-		if o.state != waiting && o.message == d.message && o.qos == d.qos && (o.vague && d.vague || slices.Equal(o.ids, d.ids)) {
+		if looksLike(o, d) {
 			o.alike = append(append(o.alike, d), d.alike...)
 		}
 	}
@@ -302,7 +314,7 @@ func (r *reference) fits(t *taken, f *floating) *delivery {
 		if t.d == nil && r.same(t.s, d, t.a) == nil {
 			return d
 		}
-		if t.d != nil && d.message == t.d.message && d.qos == t.d.qos && d.retain == t.d.retain && (t.d.vague || slices.Equal(d.ids, t.d.ids)) {
+		if t.d != nil && d.retain == t.d.retain && alike(d, t.d, t.d.vague) {
 			return d
 		}
 	}
@@ -314,7 +326,7 @@ func (t *taken) hold(f *floating, d *delivery) {
 	if t.d == nil {
 		t.d = d
 	}
-	t.d.group, t.d.ids = d.group, d.ids
+	t.d.message, t.d.group, t.d.ids = d.message, d.group, d.ids
 }
 
 // overtakes: d comes although the deliveries passed were there before.
@@ -425,7 +437,7 @@ func (r *reference) settled() error {
 	}
 	r.purge()
 	r.taken = slices.DeleteFunc(r.taken, func(t *taken) bool { // there is no doubt any more
-		return !slices.ContainsFunc(r.floating, func(f *floating) bool { return f.message == t.f.message })
+		return !slices.ContainsFunc(r.floating, func(f *floating) bool { return f.topic == t.f.topic && f.payload == t.f.payload })
 	})
 	r.settledAt = r.now
 	return nil
