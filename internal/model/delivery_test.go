@@ -324,7 +324,8 @@ func (r *reference) fits(t *taken, f *floating) *delivery {
 func (t *taken) hold(f *floating, d *delivery) {
 	t.f = f
 	if t.d == nil {
-		t.d = d
+		own := *d // the floating copy may be taken back
+		t.d = &own
 	}
 	t.d.message, t.d.group, t.d.ids = d.message, d.group, d.ids
 }
