@@ -31,7 +31,7 @@ type Conn struct {
 
 // Errors that end a connection without a packet that broke a rule.
 var (
-	errDisconnected   = errors.New("the client disconnected")
+	errDisconnected   = fmt.Errorf("the client disconnected: %w", transport.ErrPeerDone)
 	errConnectTimeout = errors.New("no CONNECT in time")
 	errKeepAlive      = errors.New("no packet for one and a half times the keep-alive time")
 	errNotConnect     = &packet.Error{Code: packet.ProtocolError, Clause: "MQTT-3.1.0-1", Msg: "the first packet is not CONNECT"}

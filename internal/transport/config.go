@@ -35,6 +35,9 @@ type Handler interface {
 var (
 	// ErrWriteTimeout: the peer took no byte for Config.WriteTimeout.
 	ErrWriteTimeout = errors.New("the peer takes no more data")
+	// ErrPeerDone, as the error of Feed: the peer has said that it sends nothing
+	// more and wants nothing more, so that its socket is closed without waiting.
+	ErrPeerDone = errors.New("the peer has ended the conversation")
 	// ErrServerClosed: the context of Run ended.
 	ErrServerClosed = errors.New("the server stops")
 	// ErrListenerClosed: the listener was closed together with its connections.

@@ -113,6 +113,10 @@ func explainBind(network, address string, err error) error {
 	case errors.As(err, &dns), errors.As(err, &text):
 		hint = "write the address as host:port, for example 127.0.0.1:1883"
 	}
+	var op *net.OpError
+	if errors.As(err, &op) {
+		err = op.Err // it names network and address again
+	}
 	if hint == "" {
 		return fmt.Errorf("listen on %s %s: %w", network, address, err)
 	}

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"errors"
 	"io"
 	"net"
 	"os"
@@ -104,7 +105,8 @@ func (l *loop) sweep() {
 func (l *loop) shut(c *Conn) {
 	flushed, failed := c.flushed(l.b)
 	c.mu.Lock()
-	if flushed && !c.final {
+	done := flushed && c.ws == nil && errors.Is(c.cause, ErrPeerDone)
+	if flushed && !c.final && !done {
 		c.final = true
 		c.deadline = min(c.deadline, l.b.Now+1000)
 		if c.flags&ended == 0 {
@@ -113,6 +115,10 @@ func (l *loop) shut(c *Conn) {
 	}
 	ended := c.flags&ended != 0
 	c.mu.Unlock()
+	if done {
+		l.release(c)
+		return
+	}
 	if failed || c.final && ended {
 		l.release(c)
 	} else if c.final {
