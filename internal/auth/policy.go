@@ -21,8 +21,9 @@ type Policy struct {
 type Lists struct {
 	Default *ACL
 	// ByListener, when not nil, replaces Default: clients are subject to the ACL
-	// of the listener that they are connected to, by its name. A listener that
-	// is missing refuses everything.
+	// of the listener that they are connected to, by its name. At a listener that
+	// is missing they may do nothing. The will of a client that is gone must be
+	// allowed by all of them.
 	ByListener map[string]*ACL
 }
 
@@ -35,29 +36,61 @@ func NewPolicy(l Lists) *Policy {
 
 // Replace enforces other lists from now on, for live subscriptions and queued
 // messages too: both are checked when they are sent.
-func (p *Policy) Replace(l Lists) { p.lists.Store(&l) }
+func (p *Policy) Replace(l Lists) {
+	if one, ok := l.single(); ok {
+		l = Lists{Default: one}
+	}
+	p.lists.Store(&l)
+}
+
+// single returns the ACL that all listeners share, if they do.
+func (l *Lists) single() (one *ACL, ok bool) {
+	for _, a := range l.ByListener {
+		if ok && a != one {
+			return nil, false
+		}
+		one, ok = a, true
+	}
+	return one, ok
+}
 
 // Lists returns what is enforced.
 func (p *Policy) Lists() Lists { return *p.lists.Load() }
 
-// list returns the ACL of a client; known is false for a client whose listener
-// is not known.
-func (p *Policy) list(c *hub.Client) (a *ACL, known bool) {
+// decide asks the lists that hold for the client.
+func (p *Policy) decide(c *hub.Client, ask func(a *ACL) Decision) Decision {
 	l := p.lists.Load()
-	if l.ByListener == nil {
-		return l.Default, true
-	}
 	link := c.Link()
-	if link == nil || link.Conn == nil {
-		return nil, false
+	switch {
+	case l.ByListener == nil:
+		return askOne(l.Default, ask)
+	case link != nil && link.Conn != nil:
+		a, ok := l.ByListener[link.Conn.Listener().Name()]
+		if !ok {
+			return Decision{Why: "the client's listener has no access control list"}
+		}
+		return askOne(a, ask)
 	}
-	a, known = l.ByListener[link.Conn.Listener().Name()]
-	return a, known
+	d := Decision{Why: "the client is at no listener"}
+	for _, a := range l.ByListener {
+		if d = askOne(a, ask); !d.Allowed {
+			return d
+		}
+	}
+	return d
+}
+
+func askOne(a *ACL, ask func(a *ACL) Decision) Decision {
+	if a == nil {
+		return Decision{Allowed: true, Why: "there is no access control list"}
+	}
+	return ask(a)
 }
 
 // Publish reports whether the client may publish to the topic.
 func (p *Policy) Publish(c *hub.Client, name []byte, _ byte, _ bool) bool {
-	return p.check(c, Publish, name)
+	d := p.decide(c, func(a *ACL) Decision { return a.Check(c.ID, c.User, Publish, name) })
+	return p.tell(c, Publish, name, d)
 }
 
 // Receive reports whether the client may be sent a message with the topic. With
@@ -67,36 +100,19 @@ func (p *Policy) Receive(c *hub.Client, name []byte) bool {
 	if l := p.lists.Load(); l.ByListener != nil && c.Link() == nil {
 		return true
 	}
-	return p.check(c, Receive, name)
-}
-
-func (p *Policy) check(c *hub.Client, action Action, name []byte) bool {
-	a, known := p.list(c)
-	if a == nil && known {
-		return true
-	}
-	d := Decision{Why: "the client's listener has no access control list"}
-	if a != nil {
-		d = a.Check(c.ID, c.User, action, name)
-	}
-	if !d.Allowed && p.Denied != nil {
-		p.Denied(c, action, name, d)
-	}
-	return d.Allowed
+	d := p.decide(c, func(a *ACL) Decision { return a.Check(c.ID, c.User, Receive, name) })
+	return p.tell(c, Receive, name, d)
 }
 
 // Subscribe reports whether the client may subscribe to the filter.
 func (p *Policy) Subscribe(c *hub.Client, f topic.Filter, _ byte) bool {
-	a, known := p.list(c)
-	if a == nil && known {
-		return true
-	}
-	d := Decision{Why: "the client's listener has no access control list"}
-	if a != nil {
-		d = a.Subscribe(c.ID, c.User, f.Filter)
-	}
+	d := p.decide(c, func(a *ACL) Decision { return a.Subscribe(c.ID, c.User, f.Filter) })
+	return d.Allowed || p.tell(c, Subscribe, []byte(f.Filter), d)
+}
+
+func (p *Policy) tell(c *hub.Client, action Action, name []byte, d Decision) bool {
 	if !d.Allowed && p.Denied != nil {
-		p.Denied(c, Subscribe, []byte(f.Filter), d)
+		p.Denied(c, action, name, d)
 	}
 	return d.Allowed
 }

@@ -36,9 +36,29 @@ func TestPolicy(t *testing.T) {
 		t.Error("refused without a list")
 	}
 
-	// By listener: the queue of an absent client is checked when it is sent.
-	p.Replace(Lists{ByListener: map[string]*ACL{"one": nil}})
-	if p.Publish(alice, []byte("a/1"), 0, false) || p.Subscribe(alice, f, 0) || !p.Receive(alice, []byte("a/1")) {
+	// By listener: the queue of an absent client is checked when it is sent, its
+	// will by all lists.
+	p.Replace(Lists{ByListener: map[string]*ACL{"one": nil, "two": mustACL(t, "topic a/1")}})
+	anonymous := &hub.Client{ID: "x"}
+	if p.Publish(anonymous, []byte("a/2"), 0, false) || !p.Publish(anonymous, []byte("a/1"), 0, false) || !p.Receive(anonymous, []byte("a/2")) {
 		t.Error("wrong decisions for a client without a listener")
+	}
+	// Where all listeners share a list, it holds for whoever is absent too.
+	shared := mustACL(t, sampleACL)
+	p.Replace(Lists{ByListener: map[string]*ACL{"one": shared, "two": shared}})
+	if !p.Publish(alice, []byte("a/1"), 0, false) || p.Receive(alice, []byte("a/secret")) || !p.Subscribe(alice, topic.Filter{Filter: "a/#"}, 0) {
+		t.Error("wrong decisions by a shared list")
+	}
+}
+
+// The policy is asked for every message.
+func TestPolicyDoesNotAllocate(t *testing.T) {
+	p := NewPolicy(Lists{Default: mustACL(t, sampleACL)})
+	bob, name := &hub.Client{ID: "b1", User: "bob"}, []byte("dev/b1/x")
+	if n := testing.AllocsPerRun(100, func() {
+		p.Publish(bob, name, 0, false)
+		p.Receive(bob, name)
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
 	}
 }

@@ -82,6 +82,9 @@ func nearest(table []Keyword, word string) string {
 		return ""
 	}
 	for i := range table {
+		if len(table[i].Name)-len(word) > best || len(word)-len(table[i].Name) > best {
+			continue
+		}
 		if d := distance(strings.ToLower(word), table[i].Name); d <= best {
 			best, name = d-1, table[i].Name
 		}
