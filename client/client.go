@@ -46,7 +46,7 @@ type Client struct {
 	goodbye   *packet.Disconnect  // guarded by mu: to be sent after that acknowledgement
 	control   map[uint16]*control // guarded by mu: SUBSCRIBE and UNSUBSCRIBE that await their answer
 	backlog   []*outgoing         // guarded by mu: to be sent again as the quota allows
-	unacked   unackedList         // guarded by mu: received, and held by a handler or behind one that is
+	unacked   []unacked           // guarded by mu: received, and held by a handler or behind one that is
 	aliases   aliases             // guarded by mu: outbound topic aliases
 	reauth    chan error          // guarded by mu: a Reauthenticate waits
 

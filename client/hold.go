@@ -108,17 +108,6 @@ type unacked struct {
 	d  *delivery // nil: not held, only behind one that is
 }
 
-type unackedList []unacked
-
-func (l unackedList) count(t packet.Type) (n int) {
-	for _, u := range l {
-		if u.t == t {
-			n++
-		}
-	}
-	return n
-}
-
 // sendReleased sends the acknowledgements at the front that nobody holds. The caller holds the lock.
 func (c *Client) sendReleased() {
 	for len(c.unacked) > 0 && !c.unacked[0].d.open() {
