@@ -15,6 +15,10 @@ type departure struct {
 	recs   []store.Record
 	wills  []departed
 	shared []session.Entry // of shared subscriptions, for other members
+
+	// incoming are the QoS 2 identifiers that were open on a connection taken
+	// over: the record of the last may still be on its way to the store.
+	incoming []uint16
 }
 
 type departed struct {

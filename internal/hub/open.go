@@ -73,6 +73,7 @@ func (h *Hub) takeOver(b *transport.Batch, old *Client, o *Opening, leave *depar
 			"client", old.ID, "old", l.Conn.RemoteAddr(), "new", o.Link.Conn.RemoteAddr())
 		l.Kick(b, packet.SessionTakenOver, "", ErrTakenOver)
 		if goesOn { // else end does, and looks at what the session has left
+			leave.incoming = old.sess.Incoming() // [MQTT-4.3.3-10]
 			h.detach(old)
 		}
 		if old.will != nil && (!goesOn || old.will.Delay == 0) { // [MQTT-3.1.3-9]
@@ -129,11 +130,12 @@ func (h *Hub) attach(b *transport.Batch, c *Client, o *Opening, leave *departure
 	if !present {
 		return nil
 	}
-	return c.resume(b, t)
+	return c.resume(b, leave.incoming)
 }
 
-// resume continues the session where its last connection ended. c.mu is held.
-func (c *Client) resume(b *transport.Batch, t store.Ticket) error {
+// resume continues the session where its last connection ended; incoming are QoS
+// 2 identifiers of the client that the store may not know yet. c.mu is held.
+func (c *Client) resume(b *transport.Batch, incoming []uint16) error {
 	r, err := c.hub.store.Resume(c.durable)
 	if err != nil {
 		return fmt.Errorf("resume session %q: %w", c.ID, err)
@@ -145,7 +147,7 @@ func (c *Client) resume(b *transport.Batch, t store.Ticket) error {
 	for i := range r.Inflight {
 		inflight[i], released[i] = entry(&r.Inflight[i]), r.Inflight[i].Released
 	}
-	c.sess.Resume(r.Incoming, inflight, released, r.Queued, int(r.Bytes), &l.fx)
+	c.sess.Resume(append(incoming, r.Incoming...), inflight, released, r.Queued, int(r.Bytes), &l.fx)
 	c.continueWith(b, l, &l.fx)
 	return nil
 }

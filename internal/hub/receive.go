@@ -37,6 +37,7 @@ func (c *Client) Receive(b *transport.Batch, l *Link, in *packet.Publish, raw []
 	code, t, err := c.hub.Publish(b, c, pub, incoming)
 	if err != nil {
 		if in.QoS > 0 && l.Version < packet.V5 {
+			c.forget(in)
 			return err // no acknowledgement, and the client tries again
 		}
 		c.hub.log.Warn("a message was refused because it could not be stored", "client", c.ID, "err", err)
@@ -65,7 +66,13 @@ func (c *Client) accept(b *transport.Batch, l *Link, in *packet.Publish, code pa
 	lo := local(b)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.sess == nil || c.link.Load() != l {
+	if c.sess == nil {
+		return
+	}
+	if c.link.Load() != l {
+		if in.QoS == 2 && code >= packet.UnspecifiedError {
+			c.sess.Forget(in.PacketID) // the new connection may have taken it over
+		}
 		return
 	}
 	lo.scratch = c.sess.Accept(lo.scratch[:0], in.QoS, in.PacketID, code)
@@ -76,6 +83,15 @@ func (c *Client) accept(b *transport.Batch, l *Link, in *packet.Publish, code pa
 	lo.Stats.PacketsOut++
 	lo.Stats.BytesOut += int64(len(lo.scratch))
 	c.emit(b, t, lo.scratch, acks)
+}
+
+// forget closes the identifier of a message that is not acknowledged.
+func (c *Client) forget(in *packet.Publish) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.sess != nil && in.QoS == 2 {
+		c.sess.Forget(in.PacketID)
+	}
 }
 
 func (c *Client) admit(l *Link, in *packet.Publish) (isNew bool, err error) {
