@@ -1,6 +1,7 @@
 // Package config knows what can be configured and how it is written down: one
-// [Config], and the reader of mosquitto.conf that fills it. One table of
-// keywords drives the reader, its verdicts and the documentation.
+// [Config], and the readers of mosquitto.conf and nightjar.toml that fill it. One
+// table of keywords drives the former, its verdicts and the documentation; the
+// latter is smaller, strict, and may take values from the environment.
 //
 // Mosquitto 2.0 and 2.1 do not refuse the same lines. Here a line is refused
 // when both refuse it, or when accepting it would let in more clients than it

@@ -17,6 +17,9 @@ type Options struct {
 	// ReadFile and ReadDir serve include_dir; nil refuses it.
 	ReadFile func(path string) ([]byte, error)
 	ReadDir  func(path string) ([]os.DirEntry, error)
+	// Getenv looks up environment variables for ${NAME} in nightjar.toml; nil has
+	// none.
+	Getenv func(name string) (string, bool)
 	// Hostname is part of the identifier of bridges that are given none.
 	Hostname string
 }
@@ -38,17 +41,23 @@ func Load(path string) (*Config, *Report, error) {
 	if err != nil {
 		return nil, &Report{}, fmt.Errorf("read the name of this host: %w", err)
 	}
-	return Parse(bytes.NewReader(b), path, Options{ReadFile: os.ReadFile, ReadDir: os.ReadDir, Hostname: host})
+	return Parse(bytes.NewReader(b), path, Options{ReadFile: os.ReadFile, ReadDir: os.ReadDir, Getenv: os.LookupEnv, Hostname: host})
 }
 
-// Parse reads a mosquitto.conf; name stands for it in positions.
+// Parse reads a mosquitto.conf or a nightjar.toml, told apart by the first line
+// that says something; name stands for it in positions. The report covers the
+// lines of a mosquitto.conf alone: a nightjar.toml is kept as it is.
 func Parse(src io.Reader, name string, o Options) (*Config, *Report, error) {
 	b, err := io.ReadAll(io.LimitReader(src, maxSize+1))
 	if err != nil {
 		return nil, &Report{}, fmt.Errorf("read %s: %w", name, err)
 	}
 	r := newReader(o)
-	r.file(name, b)
+	if isTOML(b) {
+		r.toml(name, b)
+	} else {
+		r.file(name, b)
+	}
 	if len(r.errs) == 0 {
 		r.finish()
 	}

@@ -1,0 +1,302 @@
+package config
+
+import (
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nightjarmq/nightjar/topic"
+)
+
+// refuseKey refuses a key of nightjar.toml in the table being read.
+func (r *reader) refuseKey(key, msg, fix string) {
+	r.refuse(&Error{Pos: r.pos, Word: key, Msg: msg, Fix: fix})
+}
+
+// general applies what stands before the listeners.
+func (r *reader) general(d *document) {
+	c, l := r.cfg, &d.Limits
+	c.Persistence = Persistence{Enabled: d.Data != "", Dir: d.Data}
+	c.User, c.PIDFile, c.NoDelay = d.User, d.PIDFile, d.NoDelay
+	c.SysInterval, c.NoControl = time.Duration(d.SysInterval), no(d.Control)
+	r.global = r.merged(&d.Users, &tomlUsers{})
+	c.Limits = Limits{
+		MaxInflightMessages: l.InflightMessages.value(), MaxInflightBytes: l.InflightBytes.value(),
+		MaxQueuedMessages: l.QueuedMessages.value(), MaxQueuedBytes: l.QueuedBytes.value(),
+		MaxPacketSize: l.PacketBytes.value(), MessageSizeLimit: l.PayloadBytes.value(),
+		MaxClients: l.Sessions.value(), MaxConnections: l.Connections.value(), Memory: l.Memory.value(),
+		MaxKeepAlive:               time.Duration(l.KeepAlive),
+		PersistentClientExpiration: max(time.Duration(l.SessionExpiry), 0), RetainExpiry: max(time.Duration(l.RetainedExpiry), 0),
+		QueueQoS0: l.QueueQoS0, NoRetain: no(l.Retained), TrustRetained: no(l.CheckRetained),
+		UpgradeOutgoingQoS: l.UpgradeOutgoingQoS, ClientIDPrefix: l.ClientIDPrefix,
+	}
+	if p := c.Limits.MaxPacketSize; p > 0 && p < 20 {
+		r.refuseKey("limits.packet_bytes", "less than 20 bytes, too little for any client", "write 20 or more")
+	}
+	if c.Limits.MaxInflightMessages > 65535 {
+		r.refuseKey("limits.inflight_messages", "more than 65535", "write less, or \"none\"")
+	}
+}
+
+func no(b *bool) bool { return b != nil && !*b }
+
+// merged is the security of a listener: its own, else that of all.
+func (r *reader) merged(all, own *tomlUsers) security {
+	var s security
+	for _, u := range []*tomlUsers{all, own} {
+		if u.Anonymous != nil {
+			s.anonymous = u.Anonymous
+		}
+		if u.Passwords != nil {
+			s.PasswordFile = *u.Passwords
+		}
+		if u.ACL != nil {
+			s.ACLFile = *u.ACL
+		}
+		if u.EmptyClientID != nil {
+			s.RefuseEmptyClientID = !*u.EmptyClientID
+		}
+		if u.AutoIDPrefix != nil {
+			s.AutoIDPrefix = *u.AutoIDPrefix
+		}
+	}
+	return s
+}
+
+// tomlLog applies [log], with the words of mosquitto.conf.
+func (r *reader) tomlLog(l *tomlLog) {
+	log := &r.cfg.Log
+	log.NoTimestamp, log.TimestampFormat, log.NoConnections = no(l.Timestamps), l.TimestampFormat, no(l.Connections)
+	for _, to := range l.To {
+		if strings.Contains(to, "/") {
+			to = "file " + to
+		}
+		if err := logDest(r, &words{to}); err != nil {
+			r.refuseKey("log.to", err.Msg, "write stdout, stderr, syslog, topic, none or the path of a file")
+		}
+	}
+	for _, s := range l.Types {
+		if err := logType(r, &words{s}); err != nil {
+			r.refuseKey("log.types", err.Msg, err.Fix)
+		}
+	}
+	if l.Facility != nil {
+		if *l.Facility < 0 || *l.Facility > 7 {
+			r.refuseKey("log.facility", "out of range", "write a number from 0 to 7")
+		}
+		log.Facility = *l.Facility
+	}
+}
+
+// tomlListener applies a [[listener]].
+func (r *reader) tomlListener(d *document, t *tomlListener) {
+	l := newListener(r.pos)
+	l.sec = r.merged(&d.Users, &t.tomlUsers)
+	if t.Protocol != "" {
+		l.Protocol = t.Protocol
+	}
+	if l.Protocol == "websocket" {
+		l.Protocol = WebSocket
+	}
+	if !slices.Contains([]Protocol{MQTT, WebSocket, HTTPAPI}, l.Protocol) {
+		r.refuseKey("protocol", quote(string(t.Protocol))+" is not known here", "write mqtt, websocket or http_api")
+	}
+	r.tomlAddress(l, t)
+	l.Interface, l.MountPoint, l.HTTPDir, l.Origins = t.Device, t.MountPoint, t.Files, t.Origins
+	l.MaxConnections, l.MaxTopicAlias = t.Connections.value(), t.TopicAliases.value()
+	l.ProxyProtocol, l.ProxyRequireTLS, l.UsernameAsClientID = t.Proxy, t.ProxyTLS, t.UserIsClientID
+	r.tomlRanges(l, t)
+	switch t.UserFrom {
+	case "":
+	case "certificate-name":
+		l.IdentityAsUsername = true
+	case "certificate-subject":
+		l.SubjectAsUsername = true
+	default:
+		r.refuseKey("user_from", quote(t.UserFrom)+" is not known here", "write certificate-name or certificate-subject")
+	}
+	l.TLS = TLS{
+		CertFile: t.TLS.Certificate, KeyFile: t.TLS.Key, CAFile: t.TLS.ClientCA, CAPath: t.TLS.ClientCADir, CRLFile: t.TLS.Revoked,
+		RequireCertificate: t.TLS.Require, IgnoreDates: t.TLS.IgnoreDates, Ciphers: strings.Join(t.TLS.Ciphers, ":"), ALPN: t.TLS.ALPN,
+	}
+	switch t.TLS.Version {
+	case "", "1.2":
+	case "1.3":
+		l.TLS.MinVersion = "tlsv1.3"
+	default:
+		r.refuseKey("tls.version", quote(t.TLS.Version)+" is not known here", `write "1.2" or "1.3"`)
+	}
+	if _, missing := cipherSuites(l.TLS.Ciphers); len(missing) > 0 {
+		r.refuseKey("tls.ciphers", "not offered here: "+strings.Join(missing, ", "), "remove them")
+	}
+	r.listeners = append(r.listeners, l)
+	r.cfg.LocalOnly = false
+}
+
+// tomlAddress reads HOST:PORT or unix:PATH. Without a port it is the standard
+// one of what is spoken.
+func (r *reader) tomlAddress(l *listener, t *tomlListener) {
+	if path, ok := strings.CutPrefix(t.Address, "unix:"); ok && path != "" {
+		l.UnixPath = path
+		return
+	}
+	standard := map[bool]map[bool]int{false: {false: 1883, true: 8883}, true: {false: 9001, true: 9443}}[l.Protocol == WebSocket][t.TLS.Certificate != ""]
+	var err error
+	if l.Host, l.Port, err = hostPort(t.Address, standard); err != nil {
+		r.refuseKey("address", err.Error(), `write "HOST:PORT", ":PORT" for every address, or "unix:PATH"`)
+	}
+}
+
+func (r *reader) tomlRanges(l *listener, t *tomlListener) {
+	switch t.IP {
+	case 0:
+	case 4, 6:
+		l.Family = map[int]string{4: "ipv4", 6: "ipv6"}[t.IP]
+	default:
+		r.refuseKey("ip", "not a version of IP", "write 4 or 6")
+	}
+	if t.QoS != nil {
+		if *t.QoS < 0 || *t.QoS > 2 {
+			r.refuseKey("qos", "not a QoS", "write 0, 1 or 2")
+		}
+		l.MaxQoS = byte(*t.QoS)
+	}
+	if t.Proxy < 0 || t.Proxy > 2 {
+		r.refuseKey("proxy_protocol", "not a version of the PROXY protocol", "write 1 or 2")
+	}
+	if len(t.Versions) > 0 {
+		l.RefuseVersions = slices.DeleteFunc([]byte{3, 4, 5}, func(v byte) bool { return slices.Contains(t.Versions, int(v)) })
+		if slices.ContainsFunc(t.Versions, func(v int) bool { return v < 3 || v > 5 }) {
+			r.refuseKey("versions", "not a protocol version", "3 is MQTT 3.1, 4 is 3.1.1, 5 is 5.0")
+		}
+	}
+	if t.MountPoint != "" && topic.ValidateName(t.MountPoint) != nil {
+		r.refuseKey("mount_point", quote(t.MountPoint)+" is not a topic name", "write it without + and #")
+	}
+	if l.MaxTopicAlias > 65535 {
+		r.refuseKey("topic_aliases", "more than 65535", "write less")
+	}
+}
+
+type tomlBridge struct {
+	Name           string         `toml:"name"`
+	Addresses      []string       `toml:"addresses"`
+	Version        string         `toml:"version"`
+	Remote         tomlAccount    `toml:"remote"`
+	Local          tomlAccount    `toml:"local"`
+	CleanStart     bool           `toml:"clean_start"`
+	KeepAlive      lifetime       `toml:"keep_alive"`
+	Start          string         `toml:"start"`
+	RoundRobin     bool           `toml:"round_robin"`
+	Notifications  *bool          `toml:"notifications"`
+	NotifyTopic    string         `toml:"notification_topic"`
+	OutgoingRetain *bool          `toml:"outgoing_retain"`
+	TryPrivate     *bool          `toml:"try_private"`
+	TLS            *tomlBridgeTLS `toml:"tls"`
+	Topic          []struct {
+		Pattern   string    `toml:"pattern"`
+		Direction Direction `toml:"direction"`
+		QoS       int       `toml:"qos"`
+		Local     string    `toml:"local_prefix"`
+		Remote    string    `toml:"remote_prefix"`
+	} `toml:"topic"`
+}
+
+type tomlAccount struct {
+	ClientID     string `toml:"client_id"`
+	User         string `toml:"user"`
+	Password     string `toml:"password"`
+	PasswordFile string `toml:"password_file"`
+}
+
+type tomlBridgeTLS struct {
+	CA          string `toml:"ca"` // "" is the system's
+	Certificate string `toml:"certificate"`
+	Key         string `toml:"key"`
+	ALPN        string `toml:"alpn"`
+	Insecure    bool   `toml:"insecure"`
+}
+
+// tomlBridge applies a [[bridge]].
+func (r *reader) tomlBridge(t *tomlBridge) {
+	b := newBridge(t.Name, r.pos)
+	switch {
+	case t.Name == "":
+		r.refuseKey("name", "a bridge without a name", `write name = "NAME"`)
+	case slices.ContainsFunc(r.bridges, func(o *Bridge) bool { return o.Name == t.Name }):
+		r.refuseKey("name", "a second bridge "+quote(t.Name), "give it another name")
+	}
+	for _, s := range t.Addresses {
+		host, port, err := hostPort(s, map[bool]int{false: 1883, true: 8883}[t.TLS != nil])
+		if err != nil || host == "" {
+			r.refuseKey("addresses", quote(s)+" is not an address", `write "HOST" or "HOST:PORT"`)
+		}
+		b.Addresses = append(b.Addresses, BridgeAddress{host, port})
+	}
+	if t.Version != "" {
+		if b.Version = map[string]byte{"3.1": 3, "3.1.1": 4, "5.0": 5}[t.Version]; b.Version == 0 {
+			r.refuseKey("version", quote(t.Version)+" is not a version of MQTT", `write "3.1", "3.1.1" or "5.0"`)
+		}
+	}
+	b.RemoteClientID, b.RemoteUsername, b.RemotePassword = t.Remote.ClientID, t.Remote.User, r.secret("remote", &t.Remote)
+	b.LocalClientID, b.LocalUsername, b.LocalPassword = t.Local.ClientID, t.Local.User, r.secret("local", &t.Local)
+	b.CleanStart, b.RoundRobin, b.NotifyTopic = t.CleanStart, t.RoundRobin, t.NotifyTopic
+	b.Notifications, b.OutgoingRetain, b.TryPrivate = !no(t.Notifications), !no(t.OutgoingRetain), !no(t.TryPrivate)
+	if t.KeepAlive != 0 {
+		b.KeepAlive = min(max(time.Duration(t.KeepAlive), 5*time.Second), 65535*time.Second)
+	}
+	if t.Start != "" {
+		b.Start = t.Start
+		if !slices.Contains([]string{"automatic", "lazy", "once"}, t.Start) {
+			r.refuseKey("start", quote(t.Start)+" is not known here", "write automatic, lazy or once")
+		}
+	}
+	if t.TLS != nil {
+		b.TLS = BridgeTLS{CAFile: t.TLS.CA, OSCerts: t.TLS.CA == "", CertFile: t.TLS.Certificate, KeyFile: t.TLS.Key, ALPN: t.TLS.ALPN, Insecure: t.TLS.Insecure}
+	}
+	for _, x := range t.Topic {
+		bt := BridgeTopic{Pattern: x.Pattern, Direction: x.Direction, QoS: byte(x.QoS), LocalPrefix: x.Local, RemotePrefix: x.Remote}
+		if bt.Direction == "" {
+			bt.Direction = Out
+		}
+		msg, fix := bt.check()
+		switch {
+		case msg != "":
+		case x.QoS < 0 || x.QoS > 2:
+			msg, fix = "not a QoS", "write 0, 1 or 2"
+		case !slices.Contains([]Direction{Out, In, Both}, bt.Direction):
+			msg, fix = quote(string(bt.Direction))+" is not a direction", "write out, in or both"
+		}
+		if msg != "" {
+			r.refuseKey("topic "+quote(x.Pattern), msg, fix)
+		}
+		b.Topics = append(b.Topics, bt)
+	}
+	r.bridges = append(r.bridges, &b)
+}
+
+// secret is a password, or the first line of the file that holds it.
+func (r *reader) secret(where string, a *tomlAccount) string {
+	switch {
+	case a.PasswordFile == "":
+		return a.Password
+	case a.Password != "":
+		r.refuseKey(where+".password_file", "both password and password_file", "remove one")
+		return ""
+	case r.opts.ReadFile == nil:
+		r.refuseKey(where+".password_file", "files cannot be read here", "write password")
+		return ""
+	}
+	b, err := r.opts.ReadFile(a.PasswordFile)
+	if err != nil {
+		if os.IsNotExist(err) {
+			r.refuseKey(where+".password_file", a.PasswordFile+" does not exist", "create it")
+		} else {
+			r.refuseKey(where+".password_file", cause(err).Error(), "make "+a.PasswordFile+" readable")
+		}
+		return ""
+	}
+	line, _, _ := strings.Cut(string(b), "\n")
+	return strings.TrimRight(line, "\r")
+}
