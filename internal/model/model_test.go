@@ -43,11 +43,11 @@ func TestPipe(t *testing.T) {
 	})
 }
 
-// TestRestart is TestPipe, for a tenth of the sequences, with a broker that keeps its state on the disk and is
+// TestRestart is TestPipe, for a few of the sequences, with a broker that keeps its state on the disk and is
 // started again and again.
 func TestRestart(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		if !one(rt, "turn", 10) {
+		if !one(rt, "turn", 20) {
 			return // disks are slow
 		}
 		judge(rt, func(steps []Step) (talk string, err error) {

@@ -1,0 +1,123 @@
+package model
+
+import "slices"
+
+// floating is a copy for one member of a shared subscription. Which one gets it
+// is known when it comes.
+type floating struct {
+	*message
+	group   string
+	members map[*session][]*delivery // what each would get: one of these
+	may     bool                     // need not come
+}
+
+// float gives one copy to a group. may says that the copy need not come: it was
+// with a member whose session has ended.
+func (r *reference) float(group string, m *message, may bool) {
+	if members := r.members(group, m); len(members) > 0 {
+		r.floating = append(r.floating, &floating{message: m, group: group, members: members, may: may})
+	}
+}
+
+// members returns who may get a message of the group, and how.
+func (r *reference) members(group string, m *message) map[*session][]*delivery {
+	connected := false
+	for _, s := range r.sessions {
+		_, ok := s.subs[group]
+		connected = connected || ok && s.connected
+	}
+	members := make(map[*session][]*delivery)
+	for _, s := range r.sessions {
+		sub, ok := s.subs[group]
+		if !ok || connected && !s.connected { // Choice: who is connected goes first.
+			continue
+		}
+		d := &delivery{message: m, qos: min(m.qos, sub.QoS), ids: identifiers(sub.id), born: r.now, group: group} // [MQTT-4.8.2-3]
+		if m.retain && sub.RetainAsPublished {
+			d.retain = yes
+		}
+		if s.connected || d.qos > 0 {
+			members[s] = []*delivery{d}
+		}
+	}
+	return members
+}
+
+// endFloating: what the ended session s had of shared subscriptions may go to
+// other members, but not QoS 2 of which delivery had begun. [MQTT-4.8.2-5]
+func (r *reference) endFloating(s *session) {
+	for _, f := range r.floating {
+		if f.members[s] == nil {
+			continue
+		}
+		delete(f.members, s)
+		f.may = true // it may have been with s
+		for other, d := range r.members(f.group, f.message) {
+			f.members[other] = append(f.members[other], d...) // with its options of now
+		}
+	}
+	r.floating = slices.DeleteFunc(r.floating, func(f *floating) bool { return len(f.members) == 0 })
+	for _, d := range s.owed {
+		for _, o := range append(d.alike, d) {
+			if o.group != "" && o.qos == 1 {
+				r.float(o.group, o.message, true)
+			}
+		}
+	}
+}
+
+// taken is a floating copy that has come.
+type taken struct {
+	f *floating
+	s *session
+	a *arrival  // until d is known
+	d *delivery // what came
+}
+
+// take finds a floating copy for t. Copies of one message for several groups may
+// look alike: the one that fits may have been taken for another that fits as
+// well, which then takes that. Order does not hold for shared subscriptions.
+func (r *reference) take(t *taken, tried map[*floating]bool) bool {
+	for i, f := range r.floating {
+		if d := r.fits(t, f); d != nil && !tried[f] {
+			r.floating = slices.Delete(r.floating, i, i+1)
+			t.hold(f, d)
+			return true
+		}
+	}
+	for _, other := range r.taken {
+		f := other.f
+		d := r.fits(t, f)
+		if other == t || tried[f] || d == nil {
+			continue
+		}
+		tried[f] = true
+		if r.take(other, tried) {
+			t.hold(f, d)
+			return true
+		}
+	}
+	return false
+}
+
+// fits returns as what t may have come from f, nil if it may not.
+func (r *reference) fits(t *taken, f *floating) *delivery {
+	for _, d := range f.members[t.s] {
+		if t.d == nil && r.same(t.s, d, t.a) == nil {
+			return d
+		}
+		if t.d != nil && d.retain == t.d.retain && alike(d, t.d, t.d.vague) {
+			return d
+		}
+	}
+	return nil
+}
+
+func (t *taken) hold(f *floating, d *delivery) {
+	t.f = f
+	if t.d == nil {
+		own := *d // the floating copy may be taken back
+		t.d = &own
+	}
+	t.d.message, t.d.group, t.d.ids = d.message, d.group, d.ids
+}
