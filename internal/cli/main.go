@@ -16,6 +16,7 @@ type root struct {
 	Check checkCommand `cmd:"" help:"Say what each line of a mosquitto.conf does here."`
 	Pub   rawCommand   `cmd:"" passthrough:"" help:"Publish messages, with the flags of mosquitto_pub."`
 	Sub   rawCommand   `cmd:"" passthrough:"" help:"Subscribe and print messages, with the flags of mosquitto_sub."`
+	RR    rawCommand   `cmd:"" name:"rr" passthrough:"" help:"Publish a request and print the response, with the flags of mosquitto_rr."`
 
 	Version kong.VersionFlag `help:"Print the version."`
 }
@@ -33,6 +34,8 @@ func Main(ctx context.Context, version string, args []string, io Streams) int {
 		return Pub(ctx, args[1:], io)
 	case "mosquitto_sub":
 		return Sub(ctx, args[1:], io)
+	case "mosquitto_rr":
+		return RR(ctx, args[1:], io)
 	}
 	if len(args) > 1 {
 		switch args[1] { // their flags are not kong's: -h is a host
@@ -40,6 +43,8 @@ func Main(ctx context.Context, version string, args []string, io Streams) int {
 			return Pub(ctx, args[2:], io)
 		case "sub":
 			return Sub(ctx, args[2:], io)
+		case "rr":
+			return RR(ctx, args[2:], io)
 		}
 	}
 	if version == "" {

@@ -128,8 +128,12 @@ func (o *options) dial(ctx context.Context, network, address string) (net.Conn, 
 		}
 		address = net.JoinHostPort(strings.TrimSuffix(records[0].Target, "."), strconv.Itoa(int(records[0].Port)))
 	}
-	if o.proxy.address != "" {
-		return o.proxy.dial(ctx, d, address)
+	if o.proxy != "" {
+		through, err := client.Proxy(o.proxy, d.DialContext)
+		if err != nil {
+			return nil, err
+		}
+		return through(ctx, network, address)
 	}
 	return d.DialContext(ctx, network, address)
 }

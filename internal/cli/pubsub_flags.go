@@ -11,7 +11,8 @@ type commands uint8
 const (
 	forPub commands = 1 << iota
 	forSub
-	forBoth = forPub | forSub
+	forRR
+	forAll = forPub | forSub | forRR
 )
 
 // flag is one option in mosquitto's spelling. One table gives parsing, help and the man page.
@@ -85,14 +86,19 @@ func (o *options) lookup(name string) *flag {
 // usage is the text of --help.
 func (o *options) usage() string {
 	var b strings.Builder
-	if o.command == forPub {
+	switch o.command {
+	case forPub:
 		b.WriteString("Publish messages to an MQTT server.\n\n" +
 			"Usage: nightjar pub [-h HOST] [-p PORT] -t TOPIC {-m TEXT | -f FILE | -l | -n | -s} [OPTION...]\n" +
 			"       nightjar pub -L mqtt://[USER[:PASSWORD]@]HOST[:PORT]/TOPIC {-m TEXT | ...} [OPTION...]\n\n")
-	} else {
+	case forSub:
 		b.WriteString("Subscribe to an MQTT server and print the messages.\n\n" +
 			"Usage: nightjar sub [-h HOST] [-p PORT] -t FILTER... [OPTION...]\n" +
 			"       nightjar sub -L mqtt://[USER[:PASSWORD]@]HOST[:PORT]/FILTER [OPTION...]\n\n")
+	case forRR:
+		b.WriteString("Publish a request to an MQTT server, wait for the response and print it.\n\n" +
+			"Usage: nightjar rr [-h HOST] [-p PORT] -t TOPIC -e TOPIC {-m TEXT | -f FILE | -n | -s} [OPTION...]\n" +
+			"       nightjar rr -L mqtt://[USER[:PASSWORD]@]HOST[:PORT]/TOPIC -e TOPIC -m TEXT [OPTION...]\n\n")
 	}
 	for _, f := range o.table {
 		if f.in&o.command == 0 {

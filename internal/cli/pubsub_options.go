@@ -32,7 +32,7 @@ const (
 	modeInput
 )
 
-// options are the parsed command line of pub or sub.
+// options are the parsed command line of pub, sub or rr.
 type options struct {
 	command commands
 	table   []flag
@@ -41,7 +41,7 @@ type options struct {
 	host, unix, bind string
 	port             int // -1: by default
 	srv, ws, secure  bool
-	proxy            proxy
+	proxy            string // URL; "": none
 	user, password   *string
 	id, idPrefix     string
 	keepAlive        int
@@ -50,7 +50,8 @@ type options struct {
 	version          packet.Version
 	tls              tlsOptions
 
-	topics      []string // the last one counts for pub
+	topics      []string // the last one counts for pub and rr
+	response    string   // the topic of the response to rr
 	qos         byte
 	inflight    uint16
 	retain      bool
@@ -80,6 +81,9 @@ func readOptions(command commands, args []string, io Streams) (*options, error) 
 	}
 	o := &options{command: command, table: flagTable(), io: io, port: -1, keepAlive: 60, version: packet.V311,
 		inflight: 20, repeat: 1, randomShare: 100}
+	if command == forRR {
+		o.version, o.count = packet.V5, 1
+	}
 	lines, err := o.optionsFile(args)
 	if err != nil {
 		return o, err
@@ -96,8 +100,11 @@ func readOptions(command commands, args []string, io Streams) (*options, error) 
 }
 
 func (o *options) program() string {
-	if o.command == forPub {
+	switch o.command {
+	case forPub:
 		return "mosquitto_pub"
+	case forRR:
+		return "mosquitto_rr"
 	}
 	return "mosquitto_sub"
 }
@@ -182,17 +189,30 @@ func (o *options) check() error {
 	if err := o.checkProperties(); err != nil {
 		return err
 	}
-	if o.command == forPub {
+	return o.checkTopics()
+}
+
+// checkTopics demands what each command cannot do without.
+func (o *options) checkTopics() error {
+	switch o.command {
+	case forPub:
 		if len(o.topics) == 0 || o.mode == 0 {
 			return misuse("pub needs a topic (-t) and a message (-m, -f, -l, -n or -s)")
 		}
-		return nil
-	}
-	if len(o.topics)+len(o.unsubscribe) == 0 {
-		return misuse("sub needs a filter to subscribe to (-t) or to unsubscribe from (-U)")
-	}
-	if o.noRetained && o.retainedOnly {
-		return misuse("-R and --retained-only exclude each other; give one of them")
+	case forRR:
+		switch {
+		case len(o.topics) == 0 || o.mode == 0 || o.response == "":
+			return misuse("rr needs a topic (-t), a topic for the response (-e) and a message (-m, -f, -n or -s)")
+		case o.publishProps.text(0x08).Set:
+			return misuse("-D publish response-topic contradicts -e; give only -e")
+		}
+	case forSub:
+		if len(o.topics)+len(o.unsubscribe) == 0 {
+			return misuse("sub needs a filter to subscribe to (-t) or to unsubscribe from (-U)")
+		}
+		if o.noRetained && o.retainedOnly {
+			return misuse("-R and --retained-only exclude each other; give one of them")
+		}
 	}
 	return nil
 }
@@ -244,10 +264,10 @@ func (o *options) setURL(v string) error {
 
 func (o *options) addTopic(v string) error {
 	o.topics = append(o.topics, v)
-	if o.command == forPub {
-		return checkTopic(v)
+	if o.command == forSub {
+		return checkFilter(v)
 	}
-	return checkFilter(v)
+	return checkTopic(v)
 }
 
 func checkTopic(v string) error {

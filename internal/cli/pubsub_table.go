@@ -10,7 +10,7 @@ import (
 	"github.com/nightjarmq/nightjar/packet"
 )
 
-// flagTable lists the options of pub and sub in the order of the help text.
+// flagTable lists the options of pub, sub and rr in the order of the help text.
 func flagTable() []flag {
 	table := append(connectionFlags(), messageFlags()...)
 	table = append(table, subscriptionFlags()...)
@@ -20,30 +20,30 @@ func flagTable() []flag {
 
 func connectionFlags() []flag {
 	return []flag{
-		{names: []string{"-h", "--host"}, arg: "HOST", in: forBoth, help: "Server to connect to; localhost by default.",
+		{names: []string{"-h", "--host"}, arg: "HOST", in: forAll, help: "Server to connect to; localhost by default.",
 			set: func(o *options, v string) error { o.host, o.unix = v, ""; return nil }},
-		{names: []string{"-p", "--port"}, arg: "PORT", in: forBoth, help: "Port; 1883 by default, or 8883 with TLS.",
+		{names: []string{"-p", "--port"}, arg: "PORT", in: forAll, help: "Port; 1883 by default, or 8883 with TLS.",
 			set: func(o *options, v string) (err error) { o.port, err = number(v, 0, 65535); return err }},
-		{names: []string{"-L", "--url"}, arg: "URL", in: forBoth,
+		{names: []string{"-L", "--url"}, arg: "URL", in: forAll,
 			help: "Server, credentials and topic in one: mqtt[s]://[USER[:PASSWORD]@]HOST[:PORT]/TOPIC, or ws[s]://...",
 			set:  (*options).setURL},
-		{names: []string{"--unix"}, arg: "PATH", in: forBoth, help: "Connect to a Unix socket.",
+		{names: []string{"--unix"}, arg: "PATH", in: forAll, help: "Connect to a Unix socket.",
 			set: func(o *options, v string) error { o.unix = v; return nil }},
-		{names: []string{"--ws"}, in: forBoth, help: "Use WebSocket, at path /mqtt.",
+		{names: []string{"--ws"}, in: forAll, help: "Use WebSocket, at path /mqtt.",
 			set: func(o *options, _ string) error { o.ws = true; return nil }},
-		{names: []string{"-A"}, arg: "ADDRESS", in: forBoth, help: "Local address to connect from.",
+		{names: []string{"-A"}, arg: "ADDRESS", in: forAll, help: "Local address to connect from.",
 			set: func(o *options, v string) error { o.bind = v; return nil }},
-		{names: []string{"-S"}, in: forBoth, help: "Look the server up in DNS by its SRV record, _mqtt._tcp.HOST.",
+		{names: []string{"-S"}, in: forAll, help: "Look the server up in DNS by its SRV record, _mqtt._tcp.HOST.",
 			set: func(o *options, _ string) error { o.srv = true; return nil }},
-		{names: []string{"--proxy"}, arg: "URL", in: forBoth,
+		{names: []string{"--proxy"}, arg: "URL", in: forAll,
 			help: "Connect through a SOCKS5 proxy: socks5h://[USER[:PASSWORD]@]HOST[:PORT].", set: (*options).setProxy},
-		{names: []string{"--nodelay"}, in: forBoth, help: "Send small packets at once. This is always so and the option has no effect.",
+		{names: []string{"--nodelay"}, in: forAll, help: "Send small packets at once. This is always so and the option has no effect.",
 			set: func(*options, string) error { return nil }},
-		{names: []string{"-u", "--username"}, arg: "NAME", in: forBoth, help: "User name.",
+		{names: []string{"-u", "--username"}, arg: "NAME", in: forAll, help: "User name.",
 			set: func(o *options, v string) error { o.user = &v; return nil }},
-		{names: []string{"-P", "--pw"}, arg: "PASSWORD", in: forBoth, help: "Password.",
+		{names: []string{"-P", "--pw"}, arg: "PASSWORD", in: forAll, help: "Password.",
 			set: func(o *options, v string) error { o.password = &v; return nil }},
-		{names: []string{"-i", "--id"}, arg: "ID", in: forBoth, help: "Client identifier; by default the server makes one up.",
+		{names: []string{"-i", "--id"}, arg: "ID", in: forAll, help: "Client identifier; by default the server makes one up.",
 			set: func(o *options, v string) error {
 				if o.idPrefix != "" {
 					return errors.New("cannot be combined with -I; give one of them")
@@ -51,7 +51,7 @@ func connectionFlags() []flag {
 				o.id = v
 				return nil
 			}},
-		{names: []string{"-I", "--id-prefix"}, arg: "PREFIX", in: forBoth, help: "Make the client identifier of PREFIX and the process id.",
+		{names: []string{"-I", "--id-prefix"}, arg: "PREFIX", in: forAll, help: "Make the client identifier of PREFIX and the process id.",
 			set: func(o *options, v string) error {
 				if o.id != "" {
 					return errors.New("cannot be combined with -i; give one of them")
@@ -59,15 +59,15 @@ func connectionFlags() []flag {
 				o.idPrefix = v
 				return nil
 			}},
-		{names: []string{"-k", "--keepalive"}, arg: "SECONDS", in: forBoth, help: "Keep-alive interval, 5 to 65535; 60 by default.",
+		{names: []string{"-k", "--keepalive"}, arg: "SECONDS", in: forAll, help: "Keep-alive interval, 5 to 65535; 60 by default.",
 			set: func(o *options, v string) (err error) { o.keepAlive, err = number(v, 5, 65535); return err }},
-		{names: []string{"-c", "--disable-clean-session"}, in: forBoth,
+		{names: []string{"-c", "--disable-clean-session"}, in: forAll,
 			help: "Continue the session of this client identifier, and let the server keep it.",
 			set:  func(o *options, _ string) error { o.resume = true; return nil }},
-		{names: []string{"-x"}, arg: "SECONDS", in: forBoth,
+		{names: []string{"-x"}, arg: "SECONDS", in: forAll,
 			help: "Let the server keep the session so long after the end (5.0 only); -1 or ∞ is for ever. For ever by default with -c, else 0.",
 			set:  (*options).setExpiry},
-		{names: []string{"-V", "--protocol-version"}, arg: "VERSION", in: forBoth, help: "31, 311 or 5 (or mqttv31 ...); 311 by default.",
+		{names: []string{"-V", "--protocol-version"}, arg: "VERSION", in: forAll, help: "31, 311 or 5 (or mqttv31 ...); by default 5 for rr, else 311.",
 			set: (*options).setVersion},
 	}
 }
@@ -83,14 +83,16 @@ func messageFlags() []flag {
 		}
 	}
 	return []flag{
-		{names: []string{"-t", "--topic"}, arg: "TOPIC", in: forBoth,
+		{names: []string{"-t", "--topic"}, arg: "TOPIC", in: forAll,
 			help: "Topic to publish to, or filter to subscribe to; sub takes it several times.", set: (*options).addTopic},
-		{names: []string{"-m", "--message"}, arg: "TEXT", in: forPub, help: "Send this text.", set: mode(modeText)},
-		{names: []string{"-f", "--file"}, arg: "FILE", in: forPub, help: "Send the content of a file.", set: mode(modeFile)},
+		{names: []string{"-e"}, arg: "TOPIC", in: forRR, help: "Topic on which the response is expected; in 5.0 the request carries it.",
+			set: func(o *options, v string) error { o.response = v; return checkTopic(v) }},
+		{names: []string{"-m", "--message"}, arg: "TEXT", in: forPub | forRR, help: "Send this text.", set: mode(modeText)},
+		{names: []string{"-f", "--file"}, arg: "FILE", in: forPub | forRR, help: "Send the content of a file.", set: mode(modeFile)},
 		{names: []string{"-l", "--stdin-line"}, in: forPub, help: "Send every line of standard input as a message.", set: mode(modeLines)},
-		{names: []string{"-n", "--null-message"}, in: forPub, help: "Send an empty message.", set: mode(modeEmpty)},
-		{names: []string{"-s", "--stdin-file"}, in: forPub, help: "Send all of standard input as one message.", set: mode(modeInput)},
-		{names: []string{"-q", "--qos"}, arg: "QOS", in: forBoth, help: "Quality of service 0, 1 or 2; 0 by default.",
+		{names: []string{"-n", "--null-message"}, in: forPub | forRR, help: "Send an empty message.", set: mode(modeEmpty)},
+		{names: []string{"-s", "--stdin-file"}, in: forPub | forRR, help: "Send all of standard input as one message.", set: mode(modeInput)},
+		{names: []string{"-q", "--qos"}, arg: "QOS", in: forAll, help: "Quality of service 0, 1 or 2; 0 by default.",
 			set: func(o *options, v string) error {
 				n, err := number(v, 0, 2)
 				o.qos = byte(n)
@@ -98,7 +100,7 @@ func messageFlags() []flag {
 			}},
 		{names: []string{"-r", "--retain"}, in: forPub, help: "Let the server retain the message.",
 			set: func(o *options, _ string) error { o.retain = true; return nil }},
-		{names: []string{"-M"}, arg: "COUNT", in: forBoth, help: "Most unacknowledged messages on their way; 20 by default.",
+		{names: []string{"-M"}, arg: "COUNT", in: forAll, help: "Most unacknowledged messages on their way; 20 by default.",
 			set: func(o *options, v string) error {
 				n, err := number(v, 1, math.MaxInt32)
 				o.inflight = uint16(min(n, 65535))
@@ -125,13 +127,13 @@ func subscriptionFlags() []flag {
 	return []flag{
 		{names: []string{"-C"}, arg: "COUNT", in: forSub, help: "Exit after so many messages.",
 			set: func(o *options, v string) (err error) { o.count, err = number(v, 1, math.MaxInt32); return err }},
-		{names: []string{"-W"}, arg: "SECONDS", in: forSub, help: "Exit after so many seconds, with status 27.",
+		{names: []string{"-W"}, arg: "SECONDS", in: forSub | forRR, help: "Exit after so many seconds, with status 27.",
 			set: func(o *options, v string) (err error) { o.timeout, err = number(v, 1, math.MaxInt32); return err }},
 		{names: []string{"-E"}, in: forSub, help: "Exit when the server has answered the subscriptions.", set: on(func(o *options) *bool { return &o.exitAfterSub })},
-		{names: []string{"-R"}, in: forSub, help: "Do not print retained messages.", set: on(func(o *options) *bool { return &o.noRetained })},
+		{names: []string{"-R"}, in: forSub | forRR, help: "Do not print retained messages.", set: on(func(o *options) *bool { return &o.noRetained })},
 		{names: []string{"--retained-only"}, in: forSub, help: "Print retained messages only, and exit at the first other one.", set: on(func(o *options) *bool { return &o.retainedOnly })},
 		{names: []string{"--remove-retained"}, in: forSub, help: "Remove the retained messages that are received from the server, except those of -T.", set: on(func(o *options) *bool { return &o.removeRetained })},
-		{names: []string{"--retain-as-published"}, in: forSub, help: "Keep the retain flag as it was published (5.0 only).", set: on(func(o *options) *bool { return &o.asPublished })},
+		{names: []string{"--retain-as-published"}, in: forSub | forRR, help: "Keep the retain flag as it was published (5.0 only).", set: on(func(o *options) *bool { return &o.asPublished })},
 		{names: []string{"-T", "--filter-out"}, arg: "FILTER", in: forSub, help: "Do not print messages that match; may be given several times.",
 			set: func(o *options, v string) error { o.filterOut = append(o.filterOut, v); return checkFilter(v) }},
 		{names: []string{"-U", "--unsubscribe"}, arg: "FILTER", in: forSub, help: "Unsubscribe; may be given several times.",
@@ -145,42 +147,42 @@ func subscriptionFlags() []flag {
 				o.randomShare = f
 				return nil
 			}},
-		{names: []string{"-F"}, arg: "FORMAT", in: forSub,
+		{names: []string{"-F"}, arg: "FORMAT", in: forSub | forRR,
 			help: "Output format: %t topic, %p payload, %x %X hex, %l length, %q QoS, %r retained, %m packet identifier, %j %J JSON, " +
 				"%I ISO time, %U Unix time, %A %C %D %E %F %P %R %S properties, @X strftime, \\n \\t \\0 \\e and so on.",
 			set: func(o *options, v string) error { o.format = v; return checkFormat(v) }},
-		{names: []string{"-v", "--verbose"}, in: forSub, help: "Print topic and payload.", set: on(func(o *options) *bool { return &o.verbose })},
-		{names: []string{"-N"}, in: forSub, help: "Do not end messages with a line feed.", set: on(func(o *options) *bool { return &o.noNewline })},
-		{names: []string{"--pretty"}, in: forSub, help: "Spread JSON output over several lines.", set: on(func(o *options) *bool { return &o.pretty })},
+		{names: []string{"-v", "--verbose"}, in: forSub | forRR, help: "Print topic and payload.", set: on(func(o *options) *bool { return &o.verbose })},
+		{names: []string{"-N"}, in: forSub | forRR, help: "Do not end messages with a line feed.", set: on(func(o *options) *bool { return &o.noNewline })},
+		{names: []string{"--pretty"}, in: forSub | forRR, help: "Spread JSON output over several lines.", set: on(func(o *options) *bool { return &o.pretty })},
 	}
 }
 
 func protocolFlags() []flag {
 	return []flag{
-		{names: []string{"-D", "--property"}, arg: "COMMAND NAME VALUE...", in: forBoth,
+		{names: []string{"-D", "--property"}, arg: "COMMAND NAME VALUE...", in: forAll,
 			help: "Add a property of 5.0 to connect, publish, subscribe, unsubscribe, disconnect or will, as in: " +
 				"-D publish content-type text/plain; -D connect user-property KEY VALUE.",
 			take: (*options).takeProperty},
-		{names: []string{"--will-topic"}, arg: "TOPIC", in: forBoth, help: "Topic of the will, which the server publishes if this client vanishes.",
+		{names: []string{"--will-topic"}, arg: "TOPIC", in: forAll, help: "Topic of the will, which the server publishes if this client vanishes.",
 			set: func(o *options, v string) error { o.will.Topic = v; return checkTopic(v) }},
-		{names: []string{"--will-payload"}, arg: "TEXT", in: forBoth, help: "Payload of the will; empty by default.",
+		{names: []string{"--will-payload"}, arg: "TEXT", in: forAll, help: "Payload of the will; empty by default.",
 			set: func(o *options, v string) error { o.will.Payload, o.willPayload = []byte(v), true; return nil }},
-		{names: []string{"--will-qos"}, arg: "QOS", in: forBoth, help: "QoS of the will.",
+		{names: []string{"--will-qos"}, arg: "QOS", in: forAll, help: "QoS of the will.",
 			set: func(o *options, v string) error {
 				n, err := number(v, 0, 2)
 				o.will.QoS = byte(n)
 				return err
 			}},
-		{names: []string{"--will-retain"}, in: forBoth, help: "Let the server retain the will.",
+		{names: []string{"--will-retain"}, in: forAll, help: "Let the server retain the will.",
 			set: func(o *options, _ string) error { o.will.Retain = true; return nil }},
-		{names: []string{"-d", "--debug"}, in: forBoth, help: "Print every packet.",
+		{names: []string{"-d", "--debug"}, in: forAll, help: "Print every packet.",
 			set: func(o *options, _ string) error { o.debug = true; return nil }},
-		{names: []string{"--quiet"}, in: forBoth, help: "Print no errors once it runs.",
+		{names: []string{"--quiet"}, in: forAll, help: "Print no errors once it runs.",
 			set: func(o *options, _ string) error { o.quiet = true; return nil }},
-		{names: []string{"-o"}, arg: "FILE", in: forBoth, help: "Read options from this file, one a line, instead of the usual one.",
+		{names: []string{"-o"}, arg: "FILE", in: forAll, help: "Read options from this file, one a line, instead of the usual one.",
 			set: func(*options, string) error { return nil }}, // read before everything else
-		{names: []string{"--help"}, in: forBoth, help: "Print this text.", set: func(*options, string) error { return errHelp }},
-		{names: []string{"--version"}, in: forBoth, help: "Print the version.", set: func(*options, string) error { return errVersion }},
+		{names: []string{"--help"}, in: forAll, help: "Print this text.", set: func(*options, string) error { return errHelp }},
+		{names: []string{"--version"}, in: forAll, help: "Print the version.", set: func(*options, string) error { return errVersion }},
 	}
 }
 
@@ -191,17 +193,17 @@ func tlsFlags() []flag {
 	const noPSK = "pre-shared keys are not supported; use certificates: --cafile, and --cert with --key for the client"
 	const noEngine = "OpenSSL engines are not supported; use --cert and --key with PEM files"
 	return []flag{
-		{names: []string{"--cafile"}, arg: "FILE", in: forBoth, help: "Use TLS and trust the certificates in this PEM file.",
+		{names: []string{"--cafile"}, arg: "FILE", in: forAll, help: "Use TLS and trust the certificates in this PEM file.",
 			set: func(o *options, v string) error { o.tls.caFile = v; return nil }},
-		{names: []string{"--capath"}, arg: "DIRECTORY", in: forBoth, help: "Use TLS and trust the PEM files in this directory.",
+		{names: []string{"--capath"}, arg: "DIRECTORY", in: forAll, help: "Use TLS and trust the PEM files in this directory.",
 			set: func(o *options, v string) error { o.tls.caPath = v; return nil }},
-		{names: []string{"--tls-use-os-certs"}, in: forBoth, help: "Use TLS and trust what this system trusts.",
+		{names: []string{"--tls-use-os-certs"}, in: forAll, help: "Use TLS and trust what this system trusts.",
 			set: func(o *options, _ string) error { o.tls.system = true; return nil }},
-		{names: []string{"--cert"}, arg: "FILE", in: forBoth, help: "Certificate of this client, PEM.",
+		{names: []string{"--cert"}, arg: "FILE", in: forAll, help: "Certificate of this client, PEM.",
 			set: func(o *options, v string) error { o.tls.cert = v; return nil }},
-		{names: []string{"--key"}, arg: "FILE", in: forBoth, help: "Private key of this client, PEM.",
+		{names: []string{"--key"}, arg: "FILE", in: forAll, help: "Private key of this client, PEM.",
 			set: func(o *options, v string) error { o.tls.key = v; return nil }},
-		{names: []string{"--keyform"}, arg: "FORM", in: forBoth, help: "Form of the key; only pem is supported.",
+		{names: []string{"--keyform"}, arg: "FORM", in: forAll, help: "Form of the key; only pem is supported.",
 			set: func(o *options, v string) error {
 				o.tls.keyForm = v
 				if !strings.EqualFold(v, "pem") {
@@ -209,18 +211,18 @@ func tlsFlags() []flag {
 				}
 				return nil
 			}},
-		{names: []string{"--insecure"}, in: forBoth, help: "Do not check that the server's certificate is for its host name. Only for tests.",
+		{names: []string{"--insecure"}, in: forAll, help: "Do not check that the server's certificate is for its host name. Only for tests.",
 			set: func(o *options, _ string) error { o.tls.insecure = true; return nil }},
-		{names: []string{"--tls-version"}, arg: "VERSION", in: forBoth, help: "Lowest version: tlsv1.3, tlsv1.2 (default) or tlsv1.1.", set: (*options).setTLSVersion},
-		{names: []string{"--ciphers"}, arg: "LIST", in: forBoth, help: "Cipher suites for TLS 1.2 by their OpenSSL or IANA names, separated by colons.", set: (*options).setCiphers},
-		{names: []string{"--tls-alpn"}, arg: "PROTOCOL", in: forBoth, help: "Application protocol to ask for.",
+		{names: []string{"--tls-version"}, arg: "VERSION", in: forAll, help: "Lowest version: tlsv1.3, tlsv1.2 (default) or tlsv1.1.", set: (*options).setTLSVersion},
+		{names: []string{"--ciphers"}, arg: "LIST", in: forAll, help: "Cipher suites for TLS 1.2 by their OpenSSL or IANA names, separated by colons.", set: (*options).setCiphers},
+		{names: []string{"--tls-alpn"}, arg: "PROTOCOL", in: forAll, help: "Application protocol to ask for.",
 			set: func(o *options, v string) error { o.tls.alpn = v; return nil }},
-		{names: []string{"--no-tls"}, in: forBoth, help: "Do not use TLS, whatever the port.",
+		{names: []string{"--no-tls"}, in: forAll, help: "Do not use TLS, whatever the port.",
 			set: func(o *options, _ string) error { o.tls.off = true; return nil }},
-		{names: []string{"--psk"}, arg: "KEY", in: forBoth, help: "Not supported.", set: refuse(noPSK)},
-		{names: []string{"--psk-identity"}, arg: "NAME", in: forBoth, help: "Not supported.", set: refuse(noPSK)},
-		{names: []string{"--tls-engine"}, arg: "ENGINE", in: forBoth, help: "Not supported.", set: refuse(noEngine)},
-		{names: []string{"--tls-engine-kpass-sha1"}, arg: "HASH", in: forBoth, help: "Not supported.", set: refuse(noEngine)},
+		{names: []string{"--psk"}, arg: "KEY", in: forAll, help: "Not supported.", set: refuse(noPSK)},
+		{names: []string{"--psk-identity"}, arg: "NAME", in: forAll, help: "Not supported.", set: refuse(noPSK)},
+		{names: []string{"--tls-engine"}, arg: "ENGINE", in: forAll, help: "Not supported.", set: refuse(noEngine)},
+		{names: []string{"--tls-engine-kpass-sha1"}, arg: "HASH", in: forAll, help: "Not supported.", set: refuse(noEngine)},
 	}
 }
 

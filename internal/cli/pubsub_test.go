@@ -61,7 +61,7 @@ func (p *programs) theirs(command, stdin string, args ...string) result {
 
 func (p *programs) ours(command, stdin string, args ...string) result {
 	var out, errs bytes.Buffer
-	run := map[string]func(context.Context, []string, Streams) int{"pub": Pub, "sub": Sub}[command]
+	run := map[string]func(context.Context, []string, Streams) int{"pub": Pub, "sub": Sub, "rr": RR}[command]
 	env := func(name string) string { return map[string]string{"XDG_CONFIG_HOME": p.dir}[name] }
 	status := run(p.context(), args, Streams{strings.NewReader(stdin), &out, &errs, env})
 	return result{out.String(), errs.String(), status}
@@ -361,6 +361,13 @@ func TestMistakes(t *testing.T) {
 		"pub -t a -m b -D publish topic-alias abc":       "from 1 to 65535",
 		"pub -t a -m b -D will content-type x":           "-D will needs --will-topic",
 		"pub -t a -m b --repeat 0":                       "--repeat 0: must be a number of 1 or more",
+		"rr -t a -m b":                                   "a topic for the response (-e)",
+		"rr -t a -e b":                                   "a message (-m, -f, -n or -s)",
+		"rr -t a -e b/# -m c":                            "-e b/#: not a topic to publish to",
+		"rr -t a -e b -l":                                "-l is not an option",
+		"rr -t a -e b -m c -C 2":                         "-C is not an option",
+		"rr -t a -e b -m c -D publish response-topic d":  "contradicts -e",
+		"rr -t a -e b -s":                                "standard input is empty",
 		"sub":                                            "needs a filter to subscribe to (-t)",
 		"sub -t a#":                                      "-t a#: not a topic filter",
 		"sub -t a -R --retained-only":                    "exclude each other",
@@ -384,7 +391,7 @@ func TestMistakes(t *testing.T) {
 // --help lists every option of the command with its help text, and nothing of the other command.
 func TestHelp(t *testing.T) {
 	p := &programs{t: t, dir: t.TempDir()}
-	for name, command := range map[string]commands{"pub": forPub, "sub": forSub} {
+	for name, command := range map[string]commands{"pub": forPub, "sub": forSub, "rr": forRR} {
 		r := p.ours(name, "", "--help")
 		if r.status != 0 || r.err != "" {
 			t.Fatal(r)
