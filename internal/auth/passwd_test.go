@@ -21,6 +21,15 @@ func TestPasswordFile(t *testing.T) {
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Fatalf("mode %v, %v", info.Mode(), err)
 	}
+	if open, err := Exposed(path); open || err != nil {
+		t.Errorf("exposed: %v, %v", open, err)
+	}
+	if err := os.Chmod(path, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if open, err := Exposed(path); !open || err != nil {
+		t.Errorf("exposed: %v, %v", open, err)
+	}
 	if err := os.WriteFile(path, []byte("# ours\n"+aliceLine+"\n\nbob:plain text \n"), 0o644); err != nil {
 		t.Fatal(err)
 	}

@@ -103,3 +103,13 @@ func (u *Users) Verify(user string, password []byte) bool {
 	}
 	return h.Verify(password) && ok
 }
+
+// Exposed reports whether everybody on this machine may read a file, which is
+// wrong for one of passwords or private keys.
+func Exposed(path string) (bool, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return false, fmt.Errorf("look at %s: %w", path, err)
+	}
+	return info.Mode().Perm()&0o004 != 0, nil
+}

@@ -255,6 +255,12 @@ func (r *reader) tomlBridge(t *tomlBridge) {
 	if t.TLS != nil {
 		b.TLS = BridgeTLS{CAFile: t.TLS.CA, OSCerts: t.TLS.CA == "", CertFile: t.TLS.Certificate, KeyFile: t.TLS.Key, ALPN: t.TLS.ALPN, Insecure: t.TLS.Insecure}
 	}
+	r.tomlTopics(t, &b)
+	r.bridges = append(r.bridges, &b)
+}
+
+// tomlTopics applies the topics of a bridge.
+func (r *reader) tomlTopics(t *tomlBridge, b *Bridge) {
 	for _, x := range t.Topic {
 		bt := BridgeTopic{Pattern: x.Pattern, Direction: x.Direction, QoS: byte(x.QoS), LocalPrefix: x.Local, RemotePrefix: x.Remote}
 		if bt.Direction == "" {
@@ -273,7 +279,6 @@ func (r *reader) tomlBridge(t *tomlBridge) {
 		}
 		b.Topics = append(b.Topics, bt)
 	}
-	r.bridges = append(r.bridges, &b)
 }
 
 // secret is a password, or the first line of the file that holds it.
