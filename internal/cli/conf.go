@@ -152,13 +152,57 @@ func admission(cfg *broker.Config, c *config.Config) error {
 		restricted = restricted || acl != nil
 		gates.ByListener[listenerName(l)], lists.ByListener[listenerName(l)] = e, acl
 	}
-	if !everybody(c, &gates) {
-		cfg.Auth = auth.NewGate(gates, 0)
+	if restricted || !everybody(c, &gates) { // a list is about users, so users are asked for
+		cfg.Auth = gate(gates, cfg.Log)
 	}
 	if restricted {
-		cfg.Access = auth.NewPolicy(lists)
+		cfg.Access = policy(lists, cfg.Log)
 	}
+	warnOfFiles(users, acls, cfg.Log)
 	return nil
+}
+
+// gate logs why somebody was refused, which the client is not told.
+func gate(e auth.Entrances, log *slog.Logger) *auth.Gate {
+	g := auth.NewGate(e, 0)
+	if log != nil {
+		g.Refused = func(a *broker.Attempt, why string) {
+			log.Warn("a client was refused", "client", a.ClientID, "user", a.Username.Value, "addr", a.Addr, "listener", a.Listener, "why", why)
+		}
+	}
+	return g
+}
+
+// policy logs what was refused and which line of the list decided.
+func policy(l auth.Lists, log *slog.Logger) *auth.Policy {
+	p := auth.NewPolicy(l)
+	if log != nil {
+		p.Denied = func(c *broker.Client, action auth.Action, topic []byte, d auth.Decision) {
+			log.Info("not allowed", "client", c.ID, "user", c.User, "action", action.String(), "topic", string(topic), "rule", d.String())
+		}
+	}
+	return p
+}
+
+// warnOfFiles tells of files that everybody may read, and of those that let
+// nobody in.
+func warnOfFiles(users map[string]*auth.Users, acls map[string]*auth.ACL, log *slog.Logger) {
+	if log == nil {
+		return
+	}
+	for path, u := range users {
+		if u.Len() == 0 {
+			log.Warn("the password file is empty: nobody can connect with a password", "file", path)
+		}
+		if auth.Exposed(path) {
+			log.Warn("everybody on this machine may read the password file: chmod 600 it", "file", path)
+		}
+	}
+	for path, a := range acls {
+		if a.Empty() {
+			log.Warn("the access control list is empty: nobody may publish or subscribe", "file", path)
+		}
+	}
 }
 
 // everybody reports whether no listener asks who a client is.
