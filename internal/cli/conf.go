@@ -194,7 +194,7 @@ func warnOfFiles(users map[string]*auth.Users, acls map[string]*auth.ACL, log *s
 		if u.Len() == 0 {
 			log.Warn("the password file is empty: nobody can connect with a password", "file", path)
 		}
-		if auth.Exposed(path) {
+		if open, err := auth.Exposed(path); err == nil && open {
 			log.Warn("everybody on this machine may read the password file: chmod 600 it", "file", path)
 		}
 	}
