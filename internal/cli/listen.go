@@ -2,6 +2,7 @@ package cli
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -13,10 +14,23 @@ import (
 
 // listenFlags say where serve listens.
 type listenFlags struct {
-	Listen         []string `short:"l" sep:"none" help:"Listen here: mqtt://HOST:PORT, mqtts://, ws://, wss:// or unix://PATH. Can be repeated; 0.0.0.0 is every IPv4 address." placeholder:"URL"`
-	AllowAnonymous bool     `help:"Let clients in that name no user, also from other machines."`
-	Cert           string   `help:"Certificate chain (PEM) of mqtts and wss." placeholder:"FILE"`
-	Key            string   `help:"Private key (PEM) of mqtts and wss." placeholder:"FILE"`
+	Listen         []string `short:"l" sep:"none" help:"Listen here, instead of the loopback addresses: mqtt://HOST:PORT, mqtts://, ws://, wss:// or unix://PATH. Can be repeated. 0.0.0.0 is every IPv4 address of this machine, [::] every address; without PORT it is 1883, 8883, 9001 or 9443." placeholder:"URL"`
+	AllowAnonymous bool     `help:"Let everybody in, also from other machines: there are no users unless -c names them."`
+	Cert           string   `help:"Certificate chain (PEM) for the listeners with mqtts or wss." placeholder:"FILE"`
+	Key            string   `help:"Private key (PEM) that belongs to --cert." placeholder:"FILE"`
+}
+
+// portNumber is a TCP port.
+type portNumber uint16
+
+// UnmarshalText reads the port of -p.
+func (p *portNumber) UnmarshalText(text []byte) error {
+	n, err := strconv.ParseUint(string(text), 10, 16)
+	if err != nil || n == 0 {
+		return fmt.Errorf("%s: a port is a number from 1 to 65535", text)
+	}
+	*p = portNumber(n)
+	return nil
 }
 
 // standardPorts are used where a URL names none.
@@ -28,7 +42,13 @@ func (f *listenFlags) listeners() ([]broker.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
+	return f.listenersWith(pair)
+}
+
+// listenersWith makes the listeners; pair is nil without a certificate.
+func (f *listenFlags) listenersWith(pair *tls.Config) ([]broker.Listener, error) {
 	var list []broker.Listener
+	encrypted := false
 	for _, s := range f.Listen {
 		l, secure, err := parseListen(s)
 		if err != nil {
@@ -38,6 +58,7 @@ func (f *listenFlags) listeners() ([]broker.Listener, error) {
 			return nil, fmt.Errorf("--listen %s: TLS needs a certificate: add --cert FILE and --key FILE", s)
 		}
 		if secure {
+			encrypted = true
 			l.TLS = func() *tls.Config { return pair }
 		}
 		if !f.AllowAnonymous && !isLocal(l) {
@@ -45,6 +66,9 @@ func (f *listenFlags) listeners() ([]broker.Listener, error) {
 		}
 		l.Anonymous = true
 		list = append(list, l)
+	}
+	if pair != nil && !encrypted {
+		return nil, fmt.Errorf("--cert %s: no listener uses it: add --listen mqtts://HOST:8883 or wss://HOST:9443", f.Cert)
 	}
 	return list, nil
 }
@@ -54,7 +78,7 @@ func (f *listenFlags) certificate() (*tls.Config, error) {
 		return nil, nil
 	}
 	if f.Cert == "" || f.Key == "" {
-		return nil, fmt.Errorf("--cert and --key go together")
+		return nil, errors.New("--cert and --key go together: the one is the certificate, the other its private key")
 	}
 	pair, err := tls.LoadX509KeyPair(f.Cert, f.Key)
 	if err != nil {
@@ -66,7 +90,7 @@ func (f *listenFlags) certificate() (*tls.Config, error) {
 // parseListen reads one --listen.
 func parseListen(s string) (l broker.Listener, secure bool, err error) {
 	u, err := url.Parse(s)
-	if err != nil || u.Scheme == "" {
+	if err != nil || u.Scheme == "" || u.Opaque != "" { // localhost:1883 is a scheme and something opaque
 		return l, false, fmt.Errorf("--listen %s: write it as a URL, for example mqtt://127.0.0.1:1883", s)
 	}
 	switch u.Scheme {

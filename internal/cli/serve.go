@@ -16,21 +16,17 @@ import (
 
 // serveCommand runs the broker.
 type serveCommand struct {
-	Port int `short:"p" help:"Listen on this port of the loopback addresses instead of 1883." placeholder:"PORT"`
+	Port portNumber `short:"p" help:"Listen on this port of the loopback addresses instead of 1883, and not for WebSocket." placeholder:"PORT"`
 	listenFlags
 	Config     string `short:"c" help:"Take everything from this mosquitto.conf; see also nightjar check." placeholder:"FILE" type:"path"`
 	Data       string `help:"Directory of what survives a restart: sessions, queues, retained messages. Default: nightjar in the user's data directory." placeholder:"DIR"`
-	Durability string `enum:"sync,relaxed,none" default:"sync" help:"When something counts as stored: sync, after its fsync; relaxed, a power cut may cost 100 ms; none, everything in memory." placeholder:"HOW"`
-	Verbose    bool   `short:"v" help:"Log more."`
+	Durability string `enum:"sync,relaxed,none" default:"sync" help:"When something counts as stored: sync (default), after its fsync; relaxed, a power cut may cost 100 ms; none, everything in memory, and nothing survives a restart." placeholder:"HOW"`
+	Verbose    bool   `short:"v" help:"Log details that help to find a fault."`
 	level      slog.LevelVar
-	LogFormat  string `enum:"text,json" default:"text" help:"text or json." placeholder:"FORMAT"`
+	LogFormat  string `enum:"text,json" default:"text" help:"Write the log as text (default) or json." placeholder:"FORMAT"`
 }
 
 func (s *serveCommand) run(ctx context.Context, version string, io Streams) int {
-	if s.Port < 0 || s.Port > 65535 {
-		fmt.Fprintf(io.Err, "nightjar: -p %d: a port is a number from 1 to 65535\n", s.Port)
-		return exitUsage
-	}
 	cfg, err := s.config(io)
 	if err != nil {
 		fmt.Fprintf(io.Err, "nightjar: %v\n", err)
@@ -54,7 +50,7 @@ func (s *serveCommand) run(ctx context.Context, version string, io Streams) int 
 func (s *serveCommand) config(io Streams) (broker.Config, error) {
 	cfg := broker.Config{Log: s.logger(io)}
 	if s.Config != "" {
-		return s.configured(cfg.Log)
+		return s.configured(io, cfg.Log)
 	}
 	var err error
 	if cfg.Listeners, err = s.listeners(); err != nil {
@@ -73,10 +69,11 @@ func (s *serveCommand) config(io Streams) (broker.Config, error) {
 	return cfg, nil
 }
 
-// configured is what the file of -c asks for. --data puts the store elsewhere.
-func (s *serveCommand) configured(log *slog.Logger) (broker.Config, error) {
-	if len(s.Listen) > 0 || s.Port != 0 {
-		return broker.Config{}, errors.New("-c goes without --listen and -p: the file says where to listen")
+// configured is what the file of -c asks for. --data puts the store elsewhere,
+// and --durability none leaves it out.
+func (s *serveCommand) configured(io Streams, log *slog.Logger) (broker.Config, error) {
+	if len(s.Listen) > 0 || s.Port != 0 || s.AllowAnonymous || s.Cert != "" || s.Key != "" {
+		return broker.Config{}, errors.New("-c goes without -p, --listen, --allow-anonymous, --cert and --key: the file says where to listen and whom to let in")
 	}
 	cfg, report, err := fromFile(s.Config, log)
 	if err != nil {
@@ -86,8 +83,10 @@ func (s *serveCommand) configured(log *slog.Logger) (broker.Config, error) {
 		s.level.Set(report.level)
 	}
 	tellIgnored(log, report.Report)
-	if s.Data != "" {
-		cfg.Data = s.Data
+	if s.Data != "" || s.Durability == "none" {
+		if cfg.Data, err = s.data(io); err != nil {
+			return cfg, err
+		}
 	}
 	if s.Durability == "relaxed" {
 		cfg.Durability = broker.Relaxed
@@ -141,7 +140,7 @@ func (s *serveCommand) progress(io Streams) func(sessions, messages int) {
 func (s *serveCommand) local() (list []broker.Listener) {
 	port, explicit := 1883, s.Port != 0
 	if explicit {
-		port = s.Port
+		port = int(s.Port)
 	}
 	for _, host := range loopbacks() {
 		list = append(list, broker.Listener{Address: net.JoinHostPort(host, strconv.Itoa(port)), Anonymous: true})
@@ -193,7 +192,7 @@ func (s *serveCommand) greet(b *broker.Broker, io Streams) {
 		if l.TLS != nil {
 			scheme += "s"
 		}
-		fmt.Fprintf(io.Err, "listening on %s://%s\n", scheme, a)
+		fmt.Fprintf(io.Err, "listening on %s://%s%s\n", scheme, a, l.WebSocketPath)
 		if tcp, ok := a.(*net.TCPAddr); ok && scheme == "mqtt" && !found {
 			found = true
 			if tcp.Port != 1883 {
