@@ -85,7 +85,9 @@ func messages(ctx context.Context, s subscriber, ended <-chan struct{}, why func
 			case <-ctx.Done():
 				return
 			case <-ended:
-				yield(nil, why())
+				if ctx.Err() == nil {
+					yield(nil, why())
+				}
 				return
 			}
 		}
