@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"math"
 	"net"
@@ -58,6 +59,12 @@ func (b *Broker) openStore() (err error) {
 	b.store, err = disk.Open(b.cfg.Data, disk.Options{
 		Durability: b.cfg.Durability, Log: b.log, Progress: b.cfg.Progress,
 	})
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%w (the directory and all in it must belong to the user of the broker; or choose another one)", err)
+	case errors.Is(err, disk.ErrLocked):
+		return fmt.Errorf("%w: stop that process, or choose another directory", err)
+	}
 	return err
 }
 
@@ -181,6 +188,7 @@ func (b *Broker) Run(ctx context.Context) error {
 	select {
 	case err = <-served:
 	case <-ctx.Done():
+		b.log.Info("stopping")
 		b.goodbye()
 		stopNet()
 		err = <-served

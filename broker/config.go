@@ -108,8 +108,8 @@ type Listener struct {
 	AllowedOrigins []string     // of browsers; empty: all
 	HTTP           http.Handler // serves requests that are not WebSocket upgrades
 
-	UnixMode       os.FileMode
-	MaxConnections int
+	UnixMode       os.FileMode // permissions of a Unix socket; 0: what the umask leaves
+	MaxConnections int         // 0: no limit
 
 	// Anonymous lets clients in that name no user.
 	Anonymous bool
@@ -117,19 +117,41 @@ type Listener struct {
 	RefuseVersions []byte
 }
 
-// The seams for who may connect and who may do what.
+// The seams for who may connect and who may do what. They are implemented as the
+// example of Config shows.
 type (
-	// Authenticator decides who may connect.
+	// Authenticator decides who may connect. It has one method, which runs in a
+	// goroutine of its own and may take its time:
+	//
+	//	Authenticate(ctx context.Context, a *Attempt) (user string, err error)
+	//
+	// The user "" is the anonymous one. An error refuses the client; if it is a
+	// *packet.Error, with its code.
 	Authenticator = conn.Authenticator
-	// Attempt is a client that wants to connect.
+	// Attempt is a client that wants to connect: its ClientID, Username,
+	// Password, Addr, Listener and TLS state, and whether the listener is
+	// Anonymous.
 	Attempt = conn.Attempt
-	// Method is a method of enhanced authentication.
+	// Method is a method of enhanced authentication (5.0 section 4.12):
+	//
+	//	Name() string
+	//	Start(a *Attempt) Exchange
 	Method = conn.Method
-	// Exchange is one enhanced authentication under way.
+	// Exchange is one enhanced authentication under way. Step is given the
+	// client's data and returns what to answer; done ends the exchange with
+	// success, an error refuses the client:
+	//
+	//	Step(ctx context.Context, data []byte) (reply []byte, done bool, user string, err error)
 	Exchange = conn.Exchange
-	// Access decides who may do what.
+	// Access decides who may do what. It is asked for every message, by many
+	// goroutines, and must not block:
+	//
+	//	Publish(c *Client, topic []byte, qos byte, retain bool) bool
+	//	Subscribe(c *Client, f topic.Filter, qos byte) bool
+	//	Receive(c *Client, topic []byte) bool
 	Access = hub.Access
-	// Client is a session that Access is asked about.
+	// Client is a session that Access is asked about; its ID and User say whose
+	// it is.
 	Client = hub.Client
 )
 

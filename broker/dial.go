@@ -21,7 +21,9 @@ func (b *Broker) Dial(ctx context.Context, o client.Options) (*client.Client, er
 
 // Subscribe calls h for every message that the filter matches, in order, until
 // the returned client is closed. It is a client like any other, with its flow
-// control: a slow h slows only itself.
+// control: a slow h slows only itself. Config.Auth and Config.Access are asked
+// about it as about any client without a user name; where they refuse that, use
+// Dial with Options.Username.
 func (b *Broker) Subscribe(ctx context.Context, filter string, qos byte, h client.Handler) (*client.Client, error) {
 	c, err := b.Dial(ctx, client.Options{Version: packet.V5})
 	if err != nil {
