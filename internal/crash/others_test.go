@@ -1,0 +1,183 @@
+package crash
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"time"
+
+	"github.com/nightjarmq/nightjar/packet"
+)
+
+// mortal has a will. It comes back only when it has seen its will published, if
+// that must be, so that no will is withdrawn by its return.
+type mortal struct {
+	c       *campaign
+	i       int
+	who     string
+	rnd     *rand.Rand
+	version packet.Version
+
+	number   int  // of the connection, names the will
+	accepted bool // CONNACK came for it
+	normal   bool // DISCONNECT was seen by the broker
+	killed   bool // the broker ended with, or after, the connection
+	ended    int  // incarnation in which the connection ended
+}
+
+func newMortal(c *campaign, i int) *mortal {
+	m := &mortal{c: c, i: i, who: "mortal" + strconv.Itoa(i), rnd: random(c.seed, 3000+i), version: packet.V311}
+	if i%2 == 0 {
+		m.version = packet.V5
+	}
+	return m
+}
+
+// will names the will of one connection.
+func (m *mortal) will(number int) int { return m.i*1_000_000 + number }
+
+func (m *mortal) life(w *wire) (done bool, err error) {
+	if done, err := m.before(w); done || err != nil {
+		return done, err
+	}
+	m.number++
+	m.accepted, m.normal, m.killed, m.ended = false, false, true, w.incarnation
+	k := &packet.Connect{Version: m.version, ClientID: m.who, Will: &packet.Will{
+		Topic: "will/" + m.who, Payload: strconv.AppendInt(nil, int64(m.will(m.number)), 10), QoS: byte(1 + m.i%2)}}
+	if m.version == packet.V5 {
+		k.SessionExpiry = packet.Some[uint32](3600)
+	}
+	if _, err := w.open(k); err != nil {
+		return false, err
+	}
+	m.accepted = true
+	w.pause(time.Duration(m.rnd.Int64N(int64(300 * time.Millisecond))))
+	if m.rnd.IntN(3) == 0 {
+		err = w.leave(&packet.Disconnect{})
+		m.normal = err == nil
+	} else {
+		err = w.hangUp()
+	}
+	m.killed = err != nil
+	return false, err
+}
+
+// before looks at the will of the last connection: it must have been published,
+// or must not, and once only if the broker was not killed.
+func (m *mortal) before(w *wire) (done bool, err error) {
+	if m.accepted && !m.normal { // [MQTT-3.1.2-8]
+		if !m.c.awaitWill(w, m.will(m.number)) {
+			return false, lost{errors.New("the broker goes, or the will of an ended connection does not come")}
+		}
+	}
+	if m.accepted && !m.killed && m.ended == w.incarnation {
+		times := m.c.willCount(m.will(m.number))
+		if m.normal && times > 0 { // [MQTT-3.14.4-3]
+			return false, fmt.Errorf("will %d came after a DISCONNECT", m.will(m.number))
+		}
+		if times > 1 {
+			return false, fmt.Errorf("will %d came %d times", m.will(m.number), times)
+		}
+	}
+	return m.c.finishing(), nil
+}
+
+// awaitWill waits until the will has come, or the broker has gone.
+func (c *campaign) awaitWill(w *wire, will int) bool {
+	late := time.AfterFunc(patience, c.changed.Broadcast)
+	defer late.Stop()
+	began := time.Now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for c.wills[will] == 0 && c.err == nil && c.incarnation == w.incarnation && c.addr != "" && time.Since(began) < patience {
+		c.changed.Wait()
+	}
+	return c.wills[will] > 0
+}
+
+func (c *campaign) willCount(will int) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.wills[will]
+}
+
+func (c *campaign) willArrived(payload string) error {
+	n, err := strconv.Atoi(payload)
+	if err != nil {
+		return fmt.Errorf("a will that nobody has: %q", payload)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.wills[n]++
+	c.changed.Broadcast()
+	return nil
+}
+
+// resetter begins and ends sessions in all ways, and looks at session present.
+type resetter struct {
+	c       *campaign
+	who     string
+	rnd     *rand.Rand
+	version packet.Version
+	session knowledge
+	unsure  int // the incarnation that may forget that the session has ended
+}
+
+func newResetter(c *campaign, i int) *resetter {
+	return &resetter{
+		c: c, who: "reset" + strconv.Itoa(i), rnd: random(c.seed, 4000+i), version: packet.V311 + packet.Version(i%2),
+	}
+}
+
+func (r *resetter) life(w *wire) (done bool, err error) {
+	if r.c.finishing() {
+		return true, nil
+	}
+	if r.unsure != 0 && r.unsure != w.incarnation && r.session == none {
+		r.session = maybe // it ended, but nobody was told that this is on the disk
+	}
+	k := &packet.Connect{Version: r.version, ClientID: r.who, CleanStart: r.rnd.IntN(3) == 0}
+	durable := !k.CleanStart
+	if r.version == packet.V5 {
+		if durable = r.rnd.IntN(3) > 0; durable {
+			k.SessionExpiry = packet.Some[uint32](3600)
+		}
+	}
+	was := r.session
+	if k.CleanStart { // [MQTT-3.1.2-4]
+		was = none
+	}
+	r.session = maybe
+	ack, err := w.open(k)
+	if err != nil {
+		return false, err
+	}
+	if err := was.judge(ack.SessionPresent); err != nil {
+		return false, fmt.Errorf("%s: %w", describe(k), err)
+	}
+	return false, r.depart(w, durable)
+}
+
+func (r *resetter) depart(w *wire, durable bool) error {
+	r.session, r.unsure = there, 0
+	if !durable {
+		r.session, r.unsure = none, w.incarnation
+	}
+	w.pause(time.Duration(r.rnd.Int64N(int64(200 * time.Millisecond))))
+	switch r.rnd.IntN(3) {
+	case 0:
+		return w.leave(&packet.Disconnect{})
+	case 1:
+		return w.hangUp()
+	}
+	if r.version < packet.V5 || !durable {
+		return nil
+	}
+	r.session = maybe
+	if err := w.leave(&packet.Disconnect{SessionExpiry: packet.Some[uint32](0)}); err != nil {
+		return err
+	}
+	r.session, r.unsure = none, w.incarnation
+	return nil
+}
