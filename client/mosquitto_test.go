@@ -259,23 +259,3 @@ func TestCloseFlushes(t *testing.T) {
 		}
 	}
 }
-
-// ExampleDial publishes to itself.
-func ExampleDial() {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	c, err := client.Dial(ctx, "mqtt://127.0.0.1:1", client.Options{ClientID: "example"}) // nobody listens there
-	if err != nil {
-		fmt.Println("cannot connect")
-		return
-	}
-	defer c.Close()
-	done := make(chan struct{})
-	c.Subscribe(ctx, client.To("greeting", 1), func(_ context.Context, m *packet.Publish) {
-		fmt.Printf("%s: %s\n", m.Topic, m.Payload)
-		close(done)
-	})
-	c.Publish(ctx, &packet.Publish{Topic: []byte("greeting"), QoS: 1, Payload: []byte("hello")})
-	<-done
-	// Output: cannot connect
-}
