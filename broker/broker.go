@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/nightjarmq/nightjar/internal/conn"
+	"github.com/nightjarmq/nightjar/internal/control"
 	"github.com/nightjarmq/nightjar/internal/hub"
 	"github.com/nightjarmq/nightjar/internal/store"
 	"github.com/nightjarmq/nightjar/internal/store/disk"
@@ -117,7 +118,7 @@ func (b *Broker) connConfig() conn.Config {
 		MaxQoS:         2,
 		ReceiveMaximum: cfg.ReceiveMaximum,
 		TopicAliases:   10,
-		MaxInflight:    cmp.Or(cfg.MaxInflight, 1000),
+		MaxInflight:    cfg.MaxInflight,
 		RetainOff:      cfg.NoRetain,
 		EmptyClientID:  !cfg.RefuseEmptyClientID,
 		ClientIDPrefix: cmp.Or(cfg.ClientIDPrefix, "auto-"),
@@ -181,6 +182,9 @@ func (b *Broker) Run(ctx context.Context) error {
 	work.Go(func() { b.hub.Run(workCtx) })
 	if b.cfg.SysInterval >= 0 {
 		work.Go(func() { b.sys.run(workCtx, cmp.Or(b.cfg.SysInterval, 10*time.Second)) })
+	}
+	if s, ok := b.store.(*disk.Store); ok {
+		work.Go(func() { control.Serve(workCtx, b.cfg.Data, s, b.log) })
 	}
 	served := make(chan error, 1)
 	work.Go(func() { served <- b.net.Run(netCtx) })

@@ -44,7 +44,8 @@ type Config struct {
 	// the protocol allows.
 	MaxPacketSize int
 	// MaxInflight is how many messages of QoS 1 and 2 may be under way to one
-	// client, at most what it allows; 0: 1000.
+	// client. 0: 1000, or what the client says if that is less; and 20 before 5.0,
+	// where a client cannot say what it takes.
 	MaxInflight uint16
 	// ReceiveMaximum is how many a client may have under way to us; 0: 65535.
 	ReceiveMaximum uint16
@@ -165,8 +166,6 @@ const (
 	// Relaxed: when the operating system has it. A power cut loses what was
 	// acknowledged in the last 100 ms, a crash of the broker nothing.
 	Relaxed = disk.Relaxed
-	// None: likewise, and it is synced when the broker stops.
-	None = disk.None
 )
 
 func seconds(d time.Duration, most int64) int64 {

@@ -36,7 +36,7 @@ func breakingLinks(t *testing.T, url string, v packet.Version, qos byte) {
 	options := func(id string, l *link) client.KeeperOptions {
 		o := client.KeeperOptions{Servers: []string{url}}
 		o.Version, o.ClientID, o.Resume, o.Dial = v, fmt.Sprint(id, v, qos), true, l.connect
-		o.Inflight = 20 // or the link would break before any acknowledgement comes through
+		o.Inflight, o.ReceiveMaximum = 20, 20 // or the link would break before any acknowledgement comes through
 		o.SessionExpiry = packet.Some[uint32](100)
 		return o
 	}

@@ -1,4 +1,4 @@
-// Publish sends three messages and returns when the server has acknowledged them. See the comment of its sister, subscribe,
+// Command publish sends three messages and returns when the server has acknowledged them. See the comment of its sister, subscribe,
 // for what to try.
 package main
 

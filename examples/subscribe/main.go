@@ -1,4 +1,4 @@
-// Subscribe prints messages until it is interrupted. Try it with its sister:
+// Command subscribe prints messages until it is interrupted. Try it with its sister:
 //
 //	nightjar                                 # a broker, in one window
 //	go run ./examples/subscribe -id kitchen  # in a second one

@@ -154,7 +154,7 @@ func (c *Conn) open(b *transport.Batch, l *hub.Local, p *packet.Connect, user st
 	c.setKeepAlive(p, &ack)
 	o.Params = session.Params{
 		Version:        p.Version,
-		SendMaximum:    min(p.ReceiveMaximum.Or(65535), cfg.MaxInflight),
+		SendMaximum:    min(p.ReceiveMaximum.Or(65535), cfg.inflight(p.Version)),
 		ReceiveMaximum: cfg.ReceiveMaximum,
 		MaximumPacket:  p.MaximumPacketSize.Or(0),
 		SendAliases:    p.TopicAliasMaximum.Or(0),
@@ -180,6 +180,19 @@ func (c *Conn) open(b *transport.Batch, l *hub.Local, p *packet.Connect, user st
 			"version", p.Version.String(), "clean", p.CleanStart, "keepalive", p.KeepAlive)
 	}
 	return nil
+}
+
+// inflight is how many messages may be under way to a client, as far as we
+// decide. Before 5.0 a client cannot say what it takes, and a small one that
+// comes back to a long queue should not be buried.
+func (c *Config) inflight(v packet.Version) uint16 {
+	switch {
+	case c.MaxInflight != 0:
+		return c.MaxInflight
+	case v < packet.V5:
+		return 20
+	}
+	return 1000
 }
 
 // sessionExpiry is how long the session survives the connection, in seconds.

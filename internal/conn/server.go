@@ -32,7 +32,7 @@ type Config struct {
 	MaxQoS         byte   // 0, 1 or 2
 	ReceiveMaximum uint16 // 0: 65535
 	TopicAliases   uint16 // inbound, per connection
-	MaxInflight    uint16 // outbound, at most what the client allows; 0: 65535
+	MaxInflight    uint16 // outbound, at most what the client allows; 0: 1000, and 20 before 5.0
 	RetainOff      bool
 	EmptyClientID  bool   // an empty client identifier is replaced by one of ours
 	ClientIDPrefix string // of those
@@ -72,9 +72,6 @@ func NewServer(cfg Config) *Server {
 	}
 	if cfg.ReceiveMaximum == 0 {
 		cfg.ReceiveMaximum = 65535
-	}
-	if cfg.MaxInflight == 0 {
-		cfg.MaxInflight = 65535
 	}
 	s := &Server{cfg: cfg, log: cfg.Log}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
