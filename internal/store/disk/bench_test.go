@@ -20,6 +20,13 @@ type window struct {
 	risen   sync.Cond
 	durable store.Ticket
 	err     error
+	failed  func(error) // nil, or called with an error
+}
+
+func (w *window) failedErr() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.err
 }
 
 func newWindow(s *Store) *window {
@@ -28,6 +35,9 @@ func newWindow(s *Store) *window {
 	s.OnDurable(func(t store.Ticket, err error) {
 		w.mu.Lock()
 		w.durable, w.err = t, err
+		if err != nil && w.failed != nil {
+			w.failed(err)
+		}
 		w.mu.Unlock()
 		w.risen.Broadcast()
 	})
@@ -183,7 +193,10 @@ func filled(tb testing.TB, sessions, messages int) string {
 			if err != ErrOverloaded {
 				tb.Fatal(err)
 			}
-			s.handOver()
+			if err := s.begin(); err != nil {
+				tb.Fatal(err)
+			}
+			s.reading.Done()
 		}
 	}
 	if err := s.Close(); err != nil {

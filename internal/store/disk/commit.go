@@ -6,69 +6,72 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/nightjarmq/nightjar/internal/store"
 )
 
-// commit is the committer: it hands what was submitted to Pebble, waits until
-// it is on the disk, and says so; until the store closes or fails.
-func (s *Store) commit() {
-	defer close(s.stopped)
-	var timer *time.Timer // runs while a relaxed store has something to sync
-	var due <-chan time.Time
+// Two goroutines bring what was submitted to the disk. The first hands batches
+// to Pebble, one at a time: the next when the fsync of the one before is done, or
+// as soon as somebody wants to read. The second waits for the fsyncs and tells.
+// When the disk fails, either may be stuck in Pebble for good, and nobody waits
+// for them then.
+
+// handOver is the first goroutine. It ends when the store is closed and
+// everything has been handed over.
+func (s *Store) handOver() {
+	defer close(s.handed)
 	for {
-		s.handOver()
-		wrote, more := s.settle()
-		if wrote && s.opts.Durability == Relaxed && due == nil {
-			timer = time.NewTimer(Interval)
-			due = timer.C
+		t, ok := s.take()
+		if !ok {
+			return
 		}
-		if more {
-			continue
-		}
-		select {
-		case <-s.wake:
-		case <-due:
-			due = nil
-			s.syncLog()
-		case <-s.stop:
-			if timer != nil {
-				timer.Stop()
+		if t.batch != nil {
+			s.batches++
+			t.num = s.batches
+			witness(t.batch, t.num, s.synced.Load())
+			if err := s.write(t.batch); err != nil {
+				s.fence(err)
+				return
 			}
-			s.handOver() // what came before stop
-			s.settle()
+		}
+		s.mu.Lock()
+		s.visible = t.upto
+		s.wakeReaders()
+		s.mu.Unlock()
+		select {
+		case s.handed <- t:
+		case <-s.fenced:
 			return
 		}
 	}
 }
 
-// handOver gives the batch at hand to Pebble. From then on it can be read. It
-// may be called from any goroutine.
-func (s *Store) handOver() {
-	s.handing.Lock()
-	defer s.handing.Unlock()
+// take waits until there is something to hand over and it is time for it.
+func (s *Store) take() (t taken, ok bool) {
 	s.mu.Lock()
-	if s.applied == s.ticket {
-		s.mu.Unlock()
-		return
+	defer s.mu.Unlock()
+	for s.taken == s.ticket || s.syncing > 0 && s.readers == nil && !s.closed {
+		if s.closed {
+			return t, false
+		}
+		s.work.Wait()
 	}
-	t := taken{batch: s.batch, upto: s.ticket, records: s.records}
-	s.applied, s.records = s.ticket, 0
+	t = taken{batch: s.batch, upto: s.ticket, records: s.records}
+	s.taken, s.records = s.ticket, 0
+	s.syncing++
 	if t.batch.Empty() {
 		t.batch = nil
 	} else {
 		s.batch = s.nextBatch()
 	}
-	s.mu.Unlock()
-	if t.batch != nil {
-		if err := s.write(t.batch); err != nil {
-			s.fence(err)
-		}
-	}
-	s.mu.Lock()
-	s.syncing = append(s.syncing, t)
-	rouse := s.rouse()
-	s.mu.Unlock()
-	if rouse {
-		s.rousing()
+	return t, true
+}
+
+// wakeReaders lets those who wait in begin look again. mu is held.
+func (s *Store) wakeReaders() {
+	if s.readers != nil {
+		close(s.readers)
+		s.readers = nil
 	}
 }
 
@@ -85,11 +88,8 @@ func (s *Store) nextBatch() *pebble.Batch {
 const maxSpare = 3
 
 // write hands the batch to Pebble. Pebble panics when it cannot go on; that is
-// an error like others. handing is held.
+// an error like others.
 func (s *Store) write(b *pebble.Batch) (err error) {
-	if f := s.failed.Load(); f != nil {
-		return f.err
-	}
 	defer func() {
 		if r := recover(); r != nil {
 			err = recovered(r)
@@ -108,60 +108,83 @@ func recovered(r any) error {
 	return fmt.Errorf("%v", r)
 }
 
-// settle waits for the disk to have what was handed over, and says so. It
-// reports whether something was written, and whether there is more to hand
-// over. When there is not, the committer counts as idle.
-func (s *Store) settle() (wrote, more bool) {
-	s.mu.Lock()
-	list := s.syncing
-	s.syncing = nil
-	if len(list) == 0 {
-		more = s.applied != s.ticket
-		s.idle = !more
-		s.mu.Unlock()
-		return false, more
+// settle is the second goroutine.
+func (s *Store) settle() {
+	defer close(s.stopped)
+	var due <-chan time.Time // of a relaxed store that has something to sync
+	for {
+		select {
+		case t, ok := <-s.handed:
+			if !ok {
+				return
+			}
+			if !s.settleOne(&t) {
+				return
+			}
+			if t.batch != nil && s.opts.Durability == Relaxed && due == nil {
+				due = time.After(Interval)
+			}
+		case <-due:
+			due = nil
+			s.syncLog()
+		}
 	}
-	s.mu.Unlock()
-	for i := range list {
-		wrote = wrote || list[i].batch != nil
-		s.settleOne(&list[i])
-	}
-	return wrote, true
 }
 
-func (s *Store) settleOne(t *taken) {
+// settleOne waits until a batch is on the disk and says so. It returns false
+// when the store is fenced.
+func (s *Store) settleOne(t *taken) bool {
 	began := time.Now()
-	if t.batch != nil && s.opts.Durability == Sync && s.failed.Load() == nil {
+	if t.batch != nil && s.opts.Durability == Sync {
 		if err := t.batch.SyncWait(); err != nil {
 			s.fence(err)
+		} else {
+			s.synced.Store(t.num)
 		}
-	}
-	if s.failed.Load() != nil {
-		return // fence has told, and nothing is durable from there on
 	}
 	s.mu.Lock()
+	if s.failed.Load() != nil {
+		s.mu.Unlock()
+		return false // fence has told, and nothing is durable from there on
+	}
 	if t.batch != nil {
 		s.metrics.count(t.records, t.batch.Len(), time.Since(began))
-		if len(s.spare) < maxSpare {
-			t.batch.Reset()
-			s.spare = append(s.spare, t.batch)
-		} else {
-			_ = t.batch.Close() // gives its memory back; there is nothing to fail
-		}
+		s.recycle(t.batch)
 	}
-	s.mu.Unlock()
 	s.durable.Store(uint64(t.upto))
-	if s.onDurable != nil {
-		s.onDurable(t.upto, nil)
+	s.syncing--
+	if s.syncing == 0 {
+		s.work.Signal()
 	}
+	told := s.onDurable
+	s.mu.Unlock()
+	if told != nil {
+		told(t.upto, nil)
+	}
+	return true
+}
+
+// recycle keeps the memory of a batch for another one. mu is held.
+func (s *Store) recycle(b *pebble.Batch) {
+	if len(s.spare) < maxSpare {
+		b.Reset()
+		s.spare = append(s.spare, b)
+		return
+	}
+	_ = b.Close() // it is memory
 }
 
 // syncLog makes durable what a relaxed store has written.
 func (s *Store) syncLog() {
+	s.mu.Lock()
+	upto := s.metrics.Batches // all of them are in the log
+	s.mu.Unlock()
 	err := s.guard(func() error { return s.db.LogData(nil, pebble.Sync) })
 	if err != nil {
 		s.fence(err)
+		return
 	}
+	s.synced.Store(uint64(upto))
 }
 
 // fence ends all durability: Submit fails, Durable rises no more. It is called
@@ -176,6 +199,8 @@ func (s *Store) fence(err error) {
 	go s.tell(f) // Close waits for it
 }
 
+// tell says that the store is fenced. What settleOne has not told by then, it
+// does not tell.
 func (s *Store) tell(f *failure) {
 	defer close(f.told)
 	s.mu.Lock()
@@ -195,4 +220,38 @@ func (s *Store) Err() error {
 		return nil
 	}
 	return err
+}
+
+// begin begins reading: it waits until what was submitted can be read. Unless
+// there is an error, reading.Done must follow. When the disk is full, what was
+// submitted may have to wait for space, and that is an error. Of a fenced store
+// what it has can be read.
+func (s *Store) begin() error {
+	s.mu.Lock()
+	upto := s.ticket
+	for {
+		switch {
+		case s.closed:
+			s.mu.Unlock()
+			return store.ErrClosed
+		case s.visible >= upto || s.failed.Load() != nil:
+			s.reading.Add(1)
+			s.mu.Unlock()
+			return nil
+		case s.fs.full():
+			s.mu.Unlock()
+			return ErrNoSpace
+		}
+		if s.readers == nil {
+			s.readers = make(chan struct{})
+			s.work.Signal()
+		}
+		wait := s.readers
+		s.mu.Unlock()
+		select {
+		case <-wait:
+		case <-s.fenced:
+		}
+		s.mu.Lock()
+	}
 }

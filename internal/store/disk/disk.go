@@ -73,37 +73,36 @@ type Store struct {
 	fs      *faultFS
 	dir     string
 	lock    *dirLock
-	db      *pebble.DB
-	cache   *pebble.Cache
-	durable atomic.Uint64 // the ticket; written by the committer alone
+	db      *engine
+	durable atomic.Uint64 // the ticket
+	synced  atomic.Uint64 // the number of the last batch that an fsync is known to cover
 	failed  atomic.Pointer[failure]
+	batches uint64 // numbers batches; handOver's
 
-	onDurable func(t store.Ticket, err error) // set before the first Submit
+	mu        sync.Mutex // guards what follows; never held over I/O or a callback
+	state                // the index and the batch at hand
+	onDurable func(t store.Ticket, err error)
+	ticket    store.Ticket  // submitted
+	taken     store.Ticket  // in batches that were taken to be handed over
+	visible   store.Ticket  // handed over: can be read
+	records   int           // in the batch at hand
+	syncing   int           // batches taken and not settled
+	readers   chan struct{} // not nil: somebody waits for visible to rise; then it is closed
+	spare     []*pebble.Batch
+	closed    bool
+	metrics   Metrics
 
-	mu      sync.Mutex // guards what follows; never held over I/O
-	state              // the index and the batch at hand
-	ticket  store.Ticket
-	applied store.Ticket // up to which batches were taken
-	records int          // in the batch at hand
-	spare   []*pebble.Batch
-	syncing []taken // handed to Pebble, in order; the committer takes from it
-	idle    bool    // the committer waits for wake
-	closed  bool
-	metrics Metrics
-
-	handing sync.Mutex // makes the order of batches that of the submissions; taken before mu
-
+	work    sync.Cond      // on mu: handOver may have something to do
 	reading sync.WaitGroup // counts readers; Add is called with mu held and closed not set
-
-	wake    chan struct{} // holds one: the committer has something to do
-	stop    chan struct{} // closed by Close
-	stopped chan struct{} // closed by the committer
-	fenced  chan struct{} // closed by fence
+	handed  chan taken     // from handOver to settle
+	stopped chan struct{}  // closed by settle
+	fenced  chan struct{}  // closed by fence
 }
 
 // taken is a batch that Pebble has, with the last ticket in it.
 type taken struct {
 	batch   *pebble.Batch // nil: there was nothing to write
+	num     uint64        // of the batch
 	upto    store.Ticket
 	records int
 }
@@ -125,7 +124,8 @@ func Open(dir string, o Options) (*Store, error) {
 		return nil, fmt.Errorf("open the store in %s: %w", dir, err)
 	}
 	s.batch = s.db.NewBatch()
-	go s.commit()
+	go s.handOver()
+	go s.settle()
 	return s, nil
 }
 
@@ -156,13 +156,27 @@ func newStore(dir string, o Options) *Store {
 		log:     o.Log,
 		dir:     dir,
 		state:   newState(),
-		wake:    make(chan struct{}, 1),
-		stop:    make(chan struct{}),
+		handed:  make(chan taken, 16),
 		stopped: make(chan struct{}),
 		fenced:  make(chan struct{}),
 	}
+	s.work.L = &s.mu
 	s.fs = newFaultFS(o.FS, o.RetryFull, s.fence)
+	s.fs.onFull = s.diskFull
 	return s
+}
+
+// diskFull is told when the first operation waits for space and when the last
+// has got it.
+func (s *Store) diskFull(full bool) {
+	if !full {
+		s.log.Info("there is space on the disk again", "dir", s.dir)
+		return
+	}
+	s.log.Error("the disk is full: nothing is stored until there is space", "dir", s.dir)
+	s.mu.Lock()
+	s.wakeReaders()
+	s.mu.Unlock()
 }
 
 // NewSession implements [store.Store].
@@ -207,11 +221,10 @@ func (s *Store) Submit(recs ...store.Record) (store.Ticket, error) {
 	s.records += len(recs)
 	s.ticket++
 	t := s.ticket
-	rouse := s.rouse()
-	s.mu.Unlock()
-	if rouse {
-		s.rousing()
+	if s.syncing == 0 {
+		s.work.Signal()
 	}
+	s.mu.Unlock()
 	return t, nil
 }
 
@@ -230,20 +243,6 @@ func (s *Store) refuse() error {
 	return nil
 }
 
-// rouse reports whether the committer sleeps and must be woken. mu is held.
-func (s *Store) rouse() bool {
-	was := s.idle
-	s.idle = false
-	return was
-}
-
-func (s *Store) rousing() {
-	select {
-	case s.wake <- struct{}{}:
-	default:
-	}
-}
-
 // Close implements [store.Store]. The state goes into tables, so that the next
 // start has no log to read.
 func (s *Store) Close() error {
@@ -253,10 +252,14 @@ func (s *Store) Close() error {
 		return nil
 	}
 	s.closed = true
+	s.work.Signal()
+	s.wakeReaders()
 	s.mu.Unlock()
-	s.fs.giveUp() // what waits for space fails
-	close(s.stop)
-	<-s.stopped
+	s.fs.giveUp() // what waits for space tries a last time
+	select {
+	case <-s.stopped:
+	case <-s.fenced:
+	}
 	err := s.shut()
 	if err != nil {
 		return fmt.Errorf("close the store in %s: %w", s.dir, err)

@@ -20,9 +20,7 @@
 //
 // Numbers in keys are big-endian; see keys.go. All of a session lies together.
 // A message with one recipient is stored in the recipient's queue entry, one
-// with several is stored once and counted in memory. What is written once and
-// deleted once is deleted by Pebble's single delete, so that a message that is
-// fetched soon after it came leaves nothing behind.
+// with several is stored once and counted in memory.
 //
 // # Trouble
 //

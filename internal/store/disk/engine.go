@@ -15,7 +15,6 @@ import (
 func (s *Store) engineOptions() *pebble.Options {
 	return &pebble.Options{
 		FS:                 s.fs,
-		Cache:              s.cache,
 		FormatMajorVersion: pebble.FormatWALSyncChunks, // a damaged log is told from one that ends early
 		MemTableSize:       s.opts.MemTableSize,
 		MaxOpenFiles:       256,
@@ -83,31 +82,54 @@ func (s *Store) guard(f func() error) error {
 	}
 }
 
-// openEngine opens Pebble's part of the directory.
-func (s *Store) openEngine() error {
-	s.cache = pebble.NewCache(s.opts.CacheSize)
+// engine is Pebble in one directory, with the cache it uses.
+type engine struct {
+	*pebble.DB
+	cache *pebble.Cache
+}
+
+// openEngine opens Pebble in a directory of the store's.
+func (s *Store) openEngine(name string, readOnly bool) (*engine, error) {
+	e := &engine{cache: pebble.NewCache(s.opts.CacheSize)}
+	o := s.engineOptions()
+	o.Cache, o.ReadOnly = e.cache, readOnly
+	o.DisableConsistencyCheck = readOnly // read what is there
+	s.removeOptions(name)
 	err := s.guard(func() (err error) {
-		s.db, err = pebble.Open(s.path("db"), s.engineOptions())
+		e.DB, err = pebble.Open(s.path(name), o)
 		return err
 	})
 	if err != nil {
-		s.cache.Unref()
-		s.db, s.cache = nil, nil
+		e.cache.Unref()
+		return nil, err
 	}
-	return err
+	return e, nil
 }
 
-// closeEngine ends Pebble. A store that is fenced is left to itself: it could
-// wait for itself for ever.
-func (s *Store) closeEngine() error {
-	if s.db == nil {
+// removeOptions removes the files in which Pebble wrote down its options, for
+// comparison: ours are in this file, and theirs have no checksum.
+func (s *Store) removeOptions(name string) {
+	files, err := s.fs.List(s.path(name))
+	if err != nil {
+		return // Pebble will say
+	}
+	for _, f := range files {
+		if strings.HasPrefix(f, "OPTIONS-") {
+			_ = s.fs.Remove(s.path(name, f)) // then they are compared
+		}
+	}
+}
+
+// closeEngine ends Pebble. When the store is fenced it is left to itself: it
+// could wait for itself for ever.
+func (s *Store) closeEngine(e *engine) error {
+	if e == nil {
 		return nil
 	}
-	err := s.guard(s.db.Close)
+	err := s.guard(e.Close)
 	if s.failed.Load() == nil {
-		s.cache.Unref()
+		e.cache.Unref()
 	}
-	s.db = nil
 	return err
 }
 

@@ -18,13 +18,14 @@ import (
 // means, before Pebble hears of it:
 //
 //   - A change that fails for want of space waits until there is some.
-//   - Any other failure of a change, and of every fsync, fences the store. From
-//     then on changes of the write-ahead log fail, so that whoever waits for them
-//     goes on; all others never return, because Pebble would try them again and
-//     again.
+//   - Any other failure of a change, and of every fsync, fences the store. The
+//     operation does not return, and no change after it: Pebble would try some
+//     again and again, and end the process for others, with a panic or with the
+//     unlocking of a lock that it does not hold. Only while the store opens,
+//     errors are returned.
 //   - Reading fails as it does.
 //
-// It knows what is open, so that a fenced store lets go of it without Pebble's
+// It knows the locks, so that a fenced store lets go of them without Pebble's
 // help.
 type faultFS struct {
 	vfs.FS
@@ -38,14 +39,14 @@ type faultFS struct {
 	gaveUp  chan struct{} // closed: nothing waits for space any more
 	broken  atomic.Bool   // something failed that was not about content
 
-	mu   sync.Mutex
-	open map[io.Closer]struct{} // guarded by mu; nil when all was closed
+	mu    sync.Mutex
+	locks map[*heldLock]struct{} // guarded by mu; nil when all were let go
 }
 
 func newFaultFS(base vfs.FS, retry time.Duration, fence func(error)) *faultFS {
 	return &faultFS{
 		FS: base, retry: retry, fence: fence, onFull: func(bool) {},
-		gaveUp: make(chan struct{}), open: map[io.Closer]struct{}{},
+		gaveUp: make(chan struct{}), locks: map[*heldLock]struct{}{},
 	}
 }
 
@@ -55,68 +56,54 @@ func (f *faultFS) full() bool { return f.waiting.Load() > 0 }
 // giveUp lets what waits for space fail.
 func (f *faultFS) giveUp() { close(f.gaveUp) }
 
-// closeAll closes everything that is open; Pebble is not asked.
+// closeAll lets go of the locks; Pebble is not asked. Files stay open: somebody may
+// be stuck in them.
 func (f *faultFS) closeAll() {
 	f.mu.Lock()
-	open := f.open
-	f.open = nil
+	locks := f.locks
+	f.locks = nil
 	f.mu.Unlock()
-	for c := range open {
-		_ = c.Close() // the store has failed already
+	for l := range locks {
+		_ = l.Closer.Close() // the store has failed already
 	}
 }
 
-func (f *faultFS) track(c io.Closer) {
-	f.mu.Lock()
-	if f.open != nil {
-		f.open[c] = struct{}{}
-	}
-	f.mu.Unlock()
-}
-
-func (f *faultFS) forget(c io.Closer) {
-	f.mu.Lock()
-	delete(f.open, c)
-	f.mu.Unlock()
-}
-
-// change runs op, which changes the file name, again for as long as there is no
-// space.
-func (f *faultFS) change(name string, op func() error) error {
-	f.enter(name)
-	for {
+// change runs op, which changes a file, again for as long as there is no space.
+func (f *faultFS) change(op func() error) error {
+	f.enter()
+	for waited := true; ; {
 		err := op()
-		if err == nil || !f.wait(err) {
+		if err == nil || !waited || !isFull(err) || !f.running.Load() {
 			return f.changed(err)
 		}
+		waited = f.wait()
 	}
 }
 
-// enter stops the caller for good if the store is fenced, unless it is the
-// write-ahead log.
-func (f *faultFS) enter(name string) {
-	if f.fenced.Load() && f.running.Load() && !isLog(f.FS.PathBase(name)) {
+func isFull(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+}
+
+// enter stops the caller for good if the store is fenced.
+func (f *faultFS) enter() {
+	if f.fenced.Load() && f.running.Load() {
 		select {}
 	}
 }
 
-func isLog(base string) bool { return len(base) > 4 && base[len(base)-4:] == ".log" }
-
-// changed fences the store if err is one.
+// changed fences the store if err is one, and then does not return.
 func (f *faultFS) changed(err error) error {
 	if err != nil {
 		f.broken.Store(true)
 		f.fenced.Store(true)
 		f.fence(err)
+		f.enter()
 	}
 	return err
 }
 
-// wait reports whether err is a want of space, and it is worth trying again.
-func (f *faultFS) wait(err error) bool {
-	if !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EDQUOT) || !f.running.Load() {
-		return false
-	}
+// wait waits for a while. It returns false when to wait any longer is of no use.
+func (f *faultFS) wait() bool {
 	if f.waiting.Add(1) == 1 {
 		f.onFull(true)
 	}
@@ -143,10 +130,8 @@ func (f *faultFS) read(err error) error {
 	return err
 }
 
-func (f *faultFS) file(name string, file vfs.File) vfs.File {
-	x := &faultFile{File: file, fs: f, name: name}
-	f.track(x)
-	return x
+func (f *faultFS) file(file vfs.File) *faultFile {
+	return &faultFile{File: file, fs: f}
 }
 
 // Create of a marker, by whose name Pebble finds a file, comes after that file's
@@ -158,36 +143,39 @@ func (f *faultFS) Create(name string, c vfs.DiskWriteCategory) (file vfs.File, e
 			return nil, err
 		}
 	}
-	err = f.change(name, func() error {
+	err = f.change(func() error {
 		file, err = f.FS.Create(name, c)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	return f.file(name, file), nil
+	if mirror := mirrorName(f.FS, name); mirror != "" {
+		return &mirrored{faultFile: f.file(file), name: mirror}, nil
+	}
+	return f.file(file), nil
 }
 
 func (f *faultFS) ReuseForWrite(oldname, newname string, c vfs.DiskWriteCategory) (file vfs.File, err error) {
-	err = f.change(newname, func() error {
+	err = f.change(func() error {
 		file, err = f.FS.ReuseForWrite(oldname, newname, c)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	return f.file(newname, file), nil
+	return f.file(file), nil
 }
 
 func (f *faultFS) OpenReadWrite(name string, c vfs.DiskWriteCategory, opts ...vfs.OpenOption) (file vfs.File, err error) {
-	err = f.change(name, func() error {
+	err = f.change(func() error {
 		file, err = f.FS.OpenReadWrite(name, c, opts...)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	return f.file(name, file), nil
+	return f.file(file), nil
 }
 
 func (f *faultFS) Open(name string, opts ...vfs.OpenOption) (vfs.File, error) {
@@ -195,7 +183,7 @@ func (f *faultFS) Open(name string, opts ...vfs.OpenOption) (vfs.File, error) {
 	if err != nil {
 		return nil, f.read(err)
 	}
-	return f.file(name, file), nil
+	return f.file(file), nil
 }
 
 func (f *faultFS) OpenDir(name string) (vfs.File, error) {
@@ -203,23 +191,29 @@ func (f *faultFS) OpenDir(name string) (vfs.File, error) {
 	if err != nil {
 		return nil, f.read(err)
 	}
-	return f.file(name, file), nil
+	return f.file(file), nil
 }
 
 func (f *faultFS) Link(oldname, newname string) error {
-	return f.change(newname, func() error { return f.FS.Link(oldname, newname) })
+	return f.change(func() error { return f.FS.Link(oldname, newname) })
 }
 
 func (f *faultFS) Rename(oldname, newname string) error {
-	return f.change(newname, func() error { return f.FS.Rename(oldname, newname) })
+	return f.change(func() error { return f.FS.Rename(oldname, newname) })
 }
 
 func (f *faultFS) MkdirAll(dir string, perm os.FileMode) error {
-	return f.change(dir, func() error { return f.FS.MkdirAll(dir, perm) })
+	return f.change(func() error { return f.FS.MkdirAll(dir, perm) })
 }
 
 // Remove does not fence: what is not removed is removed another time.
-func (f *faultFS) Remove(name string) error { return f.read(f.FS.Remove(name)) }
+func (f *faultFS) Remove(name string) error {
+	err := f.read(f.FS.Remove(name))
+	if mirror := mirrorName(f.FS, name); mirror != "" && err == nil {
+		_ = f.FS.Remove(mirror)
+	}
+	return err
+}
 
 func (f *faultFS) List(dir string) ([]string, error) {
 	names, err := f.FS.List(dir)
@@ -239,35 +233,41 @@ func (f *faultFS) Lock(name string) (io.Closer, error) {
 	if err != nil {
 		return nil, f.read(err)
 	}
-	x := &trackedLock{Closer: c, fs: f}
-	f.track(x)
-	return x, nil
+	l := &heldLock{Closer: c, fs: f}
+	f.mu.Lock()
+	f.locks[l] = struct{}{}
+	f.mu.Unlock()
+	return l, nil
 }
 
-type trackedLock struct {
+type heldLock struct {
 	io.Closer
 	fs *faultFS
 }
 
-func (l *trackedLock) Close() error {
-	l.fs.forget(l)
+func (l *heldLock) Close() error {
+	l.fs.mu.Lock()
+	_, held := l.fs.locks[l]
+	delete(l.fs.locks, l)
+	l.fs.mu.Unlock()
+	if !held {
+		return nil
+	}
 	return l.Closer.Close()
 }
 
 // faultFile is an open file of a faultFS.
 type faultFile struct {
 	vfs.File
-	fs   *faultFS
-	name string
+	fs *faultFS
 }
 
 func (x *faultFile) Close() error {
-	x.fs.forget(x)
 	return x.fs.read(x.File.Close())
 }
 
 func (x *faultFile) Write(p []byte) (n int, err error) {
-	err = x.fs.change(x.name, func() error {
+	err = x.fs.change(func() error {
 		k, err := x.File.Write(p[n:])
 		n += k
 		if err == nil && n < len(p) {
@@ -279,7 +279,7 @@ func (x *faultFile) Write(p []byte) (n int, err error) {
 }
 
 func (x *faultFile) WriteAt(p []byte, off int64) (n int, err error) {
-	err = x.fs.change(x.name, func() error {
+	err = x.fs.change(func() error {
 		k, err := x.File.WriteAt(p[n:], off+int64(n))
 		n += k
 		if err == nil && n < len(p) {
@@ -299,17 +299,17 @@ func (x *faultFile) Preallocate(off, n int64) error {
 // An fsync that failed is not tried again: the system may have dropped what it
 // could not write, and the next one would succeed without it.
 func (x *faultFile) Sync() error {
-	x.fs.enter(x.name)
+	x.fs.enter()
 	return x.fs.changed(x.File.Sync())
 }
 
 func (x *faultFile) SyncData() error {
-	x.fs.enter(x.name)
+	x.fs.enter()
 	return x.fs.changed(x.File.SyncData())
 }
 
 func (x *faultFile) SyncTo(n int64) (bool, error) {
-	x.fs.enter(x.name)
+	x.fs.enter()
 	full, err := x.File.SyncTo(n)
 	return full, x.fs.changed(err)
 }

@@ -116,10 +116,9 @@ type entry struct {
 }
 
 const (
-	entryReleased  = 1 << iota // only the packet identifier is left
-	entryShared                // the message has other recipients, too
-	entryProgress              // its progress was written once
-	entryProgress2             // or more often
+	entryReleased = 1 << iota // only the packet identifier is left
+	entryShared               // the message has other recipients, too
+	entryProgress             // its progress was written
 )
 
 // A queue holds entries in the order of their sequence numbers, in chunks:

@@ -33,23 +33,44 @@ func (s *Store) open() error {
 		s.fs.running.Store(true)
 		return nil
 	}
-	err = errors.Join(err, s.closeEngine())
+	err = errors.Join(err, s.closeEngine(s.db))
+	s.db = nil
 	s.fs.closeAll()
+	if f := s.failed.Load(); f != nil { // which says more than what followed from it
+		<-f.told
+		err = errors.Join(f.err, err)
+	}
 	return err
 }
 
 // openState opens what is there, or what can be saved of it.
 func (s *Store) openState() error {
-	err := s.tryOpen()
+	if err := s.finishSalvage(); err != nil {
+		return err
+	}
+	if err := s.mendManifest(); err != nil {
+		return err
+	}
+	err := checkLogs(s.fs, s.path(live))
+	if err == nil {
+		err = s.tryOpen()
+	}
 	if err == nil || errors.Is(err, ErrNewer) || s.fs.broken.Load() {
 		return err // sound, or not for us to judge
 	}
-	return s.salvage(err)
+	if cerr := s.closeEngine(s.db); cerr != nil {
+		s.log.Warn("close a damaged store", "dir", s.dir, "err", cerr)
+	}
+	s.db = nil
+	if err := s.salvage(err); err != nil {
+		return fmt.Errorf("save what is not damaged: %w", err)
+	}
+	return s.tryOpen()
 }
 
 // tryOpen opens Pebble and reads all of it.
-func (s *Store) tryOpen() error {
-	if err := s.openEngine(); err != nil {
+func (s *Store) tryOpen() (err error) {
+	if s.db, err = s.openEngine(live, false); err != nil {
 		if strings.Contains(err.Error(), "unknown format major version") {
 			return fmt.Errorf("%w: %w", ErrNewer, err)
 		}
@@ -60,7 +81,7 @@ func (s *Store) tryOpen() error {
 	}
 	st := newState()
 	l := loader{state: &st, progress: s.opts.Progress}
-	if err := l.load(s); err != nil {
+	if err := l.load(s.db); err != nil {
 		return err
 	}
 	s.state = st
@@ -69,7 +90,7 @@ func (s *Store) tryOpen() error {
 
 // checkVersion reads the version, or writes it in a new directory.
 func (s *Store) checkVersion() error {
-	v, there, err := s.number(keyVersion)
+	v, there, err := s.db.number(keyVersion)
 	if err != nil {
 		return err
 	}
@@ -84,8 +105,8 @@ func (s *Store) checkVersion() error {
 	return nil
 }
 
-func (s *Store) number(key []byte) (n uint64, there bool, err error) {
-	b, closer, err := s.db.Get(key)
+func (e *engine) number(key []byte) (n uint64, there bool, err error) {
+	b, closer, err := e.Get(key)
 	if err == pebble.ErrNotFound {
 		return 0, false, nil
 	}
@@ -120,17 +141,17 @@ type progressed struct {
 // reportEvery is how many queued messages are read between reports.
 const reportEvery = 100_000
 
-func (l *loader) load(s *Store) error {
-	if err := l.numbers(s); err != nil {
+func (l *loader) load(db *engine) error {
+	if err := l.numbers(db); err != nil {
 		return err
 	}
-	if err := s.scan([]byte{spaceSession}, []byte{spaceSession + 1}, l.sessionKey); err != nil {
+	if err := db.scan([]byte{spaceSession}, []byte{spaceSession + 1}, l.sessionKey); err != nil {
 		return fmt.Errorf("read sessions: %w", err)
 	}
 	if err := l.finish(); err != nil {
 		return err
 	}
-	if err := s.scan([]byte{spaceShared}, []byte{spaceShared + 1}, l.shared); err != nil {
+	if err := db.scan([]byte{spaceShared}, []byte{spaceShared + 1}, l.shared); err != nil {
 		return fmt.Errorf("read shared messages: %w", err)
 	}
 	for seq, sh := range l.shares {
@@ -138,7 +159,7 @@ func (l *loader) load(s *Store) error {
 			return fmt.Errorf("read shared messages: number %d is missing: %w", seq, errValue)
 		}
 	}
-	if err := s.scan([]byte{spaceRetained}, []byte{spaceRetained + 1}, l.retain); err != nil {
+	if err := db.scan([]byte{spaceRetained}, []byte{spaceRetained + 1}, l.retain); err != nil {
 		return fmt.Errorf("read retained messages: %w", err)
 	}
 	l.report()
@@ -152,12 +173,12 @@ func (l *loader) report() {
 }
 
 // numbers reads what was given out.
-func (l *loader) numbers(s *Store) error {
-	seq, _, err := s.number(keySeq)
+func (l *loader) numbers(db *engine) error {
+	seq, _, err := db.number(keySeq)
 	if err != nil {
 		return err
 	}
-	id, _, err := s.number(keySession)
+	id, _, err := db.number(keySession)
 	if err != nil {
 		return err
 	}
@@ -235,7 +256,7 @@ func (l *loader) delivery(seq store.Seq, value []byte) error {
 			return fmt.Errorf("delivery %d is released and has a message: %w", seq, errValue)
 		}
 		e.pid = l.ahead[0].pid
-		e.flags |= entryProgress | entryProgress2 // who knows how often it was written
+		e.flags |= entryProgress
 		l.ahead = l.ahead[1:]
 	}
 	if d.shared {
@@ -270,7 +291,7 @@ func (l *loader) releasedBefore(seq store.Seq) error {
 		if !p.released {
 			return fmt.Errorf("delivery %d has progress and no message: %w", p.seq, errValue)
 		}
-		l.push(entry{seq: p.seq, pid: p.pid, flags: entryReleased | entryProgress | entryProgress2})
+		l.push(entry{seq: p.seq, pid: p.pid, flags: entryReleased | entryProgress})
 		l.ahead = l.ahead[1:]
 	}
 	return nil
@@ -325,7 +346,7 @@ func (s *Store) shut() error {
 	s.reading.Wait()
 	err := s.writeAll()
 	if err == nil {
-		err = s.closeEngine()
+		err = s.closeEngine(s.db)
 	}
 	if err == nil {
 		err = s.lock.release()

@@ -56,7 +56,10 @@ func newHistory(s *Store, rng *rand.Rand) *history {
 
 // submit makes one submission.
 func (h *history) submit() (store.Ticket, error) {
-	recs := h.traffic.Next()
+	return h.submitRecords(h.traffic.Next())
+}
+
+func (h *history) submitRecords(recs []store.Record) (store.Ticket, error) {
 	ticket, err := h.Submit(recs...)
 	if err != nil {
 		return 0, err

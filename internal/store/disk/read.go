@@ -11,26 +11,6 @@ import (
 	"github.com/nightjarmq/nightjar/internal/store"
 )
 
-// begin begins reading: it makes what was submitted readable. Unless there is an
-// error, reading.Done must follow. When the disk is full, what was submitted may
-// have to wait for space, and that is an error.
-func (s *Store) begin() error {
-	s.mu.Lock()
-	if s.closed {
-		s.mu.Unlock()
-		return store.ErrClosed
-	}
-	s.reading.Add(1)
-	all := s.applied == s.ticket
-	s.mu.Unlock()
-	if !all && s.fs.full() {
-		s.reading.Done()
-		return ErrNoSpace
-	}
-	s.handOver() // or wait until another one has
-	return nil
-}
-
 // Resume implements [store.Store].
 func (s *Store) Resume(id store.SessionID) (*store.Resumption, error) {
 	if err := s.begin(); err != nil {
@@ -220,15 +200,15 @@ func (s *Store) Retained(yield func(*message.Message) bool) error {
 		return err
 	}
 	defer s.reading.Done()
-	return s.scan([]byte{spaceRetained}, []byte{spaceRetained + 1}, func(_, value []byte) (bool, error) {
+	return s.db.scan([]byte{spaceRetained}, []byte{spaceRetained + 1}, func(_, value []byte) (bool, error) {
 		m, err := decodeSized(value)
 		return err == nil && yield(m), err
 	})
 }
 
 // scan calls f with the keys from lo to below hi until it returns false.
-func (s *Store) scan(lo, hi []byte, f func(key, value []byte) (bool, error)) (err error) {
-	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: lo, UpperBound: hi})
+func (e *engine) scan(lo, hi []byte, f func(key, value []byte) (bool, error)) (err error) {
+	it, err := e.NewIter(&pebble.IterOptions{LowerBound: lo, UpperBound: hi})
 	if err != nil {
 		return err
 	}

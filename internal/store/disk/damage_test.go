@@ -1,0 +1,229 @@
+package disk
+
+import (
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/nightjarmq/nightjar/internal/store"
+	"github.com/nightjarmq/nightjar/internal/store/storetest"
+)
+
+// files lists the files below a directory.
+func files(t *testing.T, fs vfs.FS, dir string) []string {
+	t.Helper()
+	names, err := fs.List(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []string
+	for _, name := range names {
+		path := fs.PathJoin(dir, name)
+		info, err := fs.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.IsDir() {
+			all = append(all, files(t, fs, path)...)
+		} else {
+			all = append(all, path)
+		}
+	}
+	return all
+}
+
+func content(t *testing.T, fs vfs.FS, name string) []byte {
+	t.Helper()
+	f, err := fs.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	b, err := io.ReadAll(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func copyFS(t *testing.T, fs *vfs.MemFS) *vfs.MemFS {
+	t.Helper()
+	to := vfs.NewMem()
+	if _, err := vfs.Clone(fs, to, "data", "data"); err != nil {
+		t.Fatal(err)
+	}
+	return to
+}
+
+// small makes a store with something of everything, in tables and in the log,
+// and returns its files and states. Each submission was durable before the next.
+func small(t *testing.T, clean bool) (*vfs.MemFS, *history) {
+	t.Helper()
+	fs := vfs.NewMem()
+	s := mustOpen(t, "data", smallOptions(fs))
+	w := newWindow(s)
+	h := newHistory(s, rand.New(rand.NewPCG(7, 7)))
+	for range 400 {
+		recs := h.traffic.Next()
+		ticket, err := h.submitRecords(recs[:min(len(recs), 10)]) // Pebble is slow with long damaged ones
+		if err == nil {
+			err = w.wait(ticket)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	// what is last is a change, so that the record that is last in the log is its
+	ticket, err := h.submitRecords([]store.Record{&store.SessionOpened{Session: 1, Epoch: 77}})
+	if err == nil {
+		err = w.wait(ticket)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !clean {
+		defer s.Close()
+		return copyFS(t, fs), h
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return fs, h
+}
+
+// TestFlippedBytes damages one byte after the other of a small store. The
+// damage is found, or does no harm; what is left is as it was, or all as it was
+// at a former time; the store opens; and only the last submission before a crash may be taken for one that was cut
+// short.
+func TestFlippedBytes(t *testing.T) {
+	for _, clean := range []bool{true, false} {
+		t.Run(map[bool]string{true: "closed", false: "killed"}[clean], func(t *testing.T) {
+			fs, h := small(t, clean)
+			if err := h.expect(0, store.Ticket(len(h.log)-1)); err != nil {
+				t.Fatal(err)
+			}
+			whole, err := storetest.Observe(h.twin)
+			if err != nil {
+				t.Fatal(err)
+			}
+			total := 0
+			for _, name := range files(t, fs, "data") {
+				total += len(content(t, fs, name))
+			}
+			step := max(1, total/flips())
+			outcomes := map[string]int{}
+			for _, name := range files(t, fs, "data") {
+				for at := 0; at < len(content(t, fs, name)); at += step {
+					outcome, err := flip(t, fs, name, at, h, whole)
+					if err != nil {
+						t.Errorf("%s, byte %d: %v", name, at, err)
+					}
+					outcomes[outcome]++
+				}
+			}
+			t.Log(outcomes)
+		})
+	}
+}
+
+func flips() int {
+	if testing.Short() {
+		return 60
+	}
+	return 400
+}
+
+// flip opens a copy with one bit wrong.
+func flip(t *testing.T, fs *vfs.MemFS, name string, at int, h *history, whole *storetest.State) (string, error) {
+	t.Helper()
+	damaged := copyFS(t, fs)
+	b := content(t, fs, name)
+	b[at] ^= 1 << (at % 8)
+	if err := writeFile(damaged, name, b); err != nil {
+		t.Fatal(err)
+	}
+	var found []Damage
+	o := smallOptions(damaged)
+	o.Damage = func(d Damage) { found = append(found, d) }
+	s, err := Open("data", o)
+	if err != nil {
+		return "refused", err
+	}
+	defer s.Close()
+	got, err := fingerprint(s)
+	if err != nil {
+		return "unreadable", err
+	}
+	last := store.Ticket(len(h.log) - 1)
+	switch {
+	case got == h.after[last] && len(found) == 0:
+		return "no harm", nil
+	case got == h.after[last]:
+		return "found, nothing lost", nil
+	case len(found) == 0 && got == h.after[last-1] && strings.HasSuffix(name, ".log"):
+		return "taken for cut short", nil
+	case len(found) == 0:
+		return "not found", fmt.Errorf("the state is another one and nothing was found: %s", got)
+	}
+	if _, err := damaged.Stat(found[0].Kept); err != nil {
+		return "not kept", err
+	}
+	for _, text := range h.after {
+		if got == text {
+			return "found, a former state", nil // the end of the log is lost
+		}
+	}
+	left, err := storetest.Observe(s)
+	if err == nil {
+		err = within(left, whole)
+	}
+	return "found, something lost", err
+}
+
+// within reports what of left is not in whole.
+func within(left, whole *storetest.State) error {
+	had := map[store.SessionID]*storetest.SessionState{}
+	for i := range whole.Sessions {
+		had[whole.Sessions[i].Info.Session] = &whole.Sessions[i]
+	}
+	for i := range left.Sessions {
+		ss := &left.Sessions[i]
+		was := had[ss.Info.Session]
+		if was == nil {
+			return fmt.Errorf("session %d was not there", ss.Info.Session)
+		}
+		in, win := *ss.Info, *was.Info
+		if in.Will != nil && !reflect.DeepEqual(in.Will, win.Will) || !subset(in.Subscriptions, win.Subscriptions) {
+			return fmt.Errorf("session %d is %+v, was %+v", in.Session, in, win)
+		}
+		in.Will, in.Subscriptions, in.Queued, in.QueuedBytes = win.Will, win.Subscriptions, win.Queued, win.QueuedBytes
+		if !reflect.DeepEqual(in, win) {
+			return fmt.Errorf("session %d is %+v, was %+v", in.Session, in, win)
+		}
+		if !subset(ss.Waiting, was.Waiting) || !subset(ss.Resume.Inflight, was.Resume.Inflight) || !subset(ss.Resume.Incoming, was.Resume.Incoming) {
+			return fmt.Errorf("session %d has what it did not have:\n%+v\n%+v", in.Session, ss, was)
+		}
+	}
+	if !subset(left.Retained, whole.Retained) {
+		return fmt.Errorf("retained messages are %+v, were %+v", left.Retained, whole.Retained)
+	}
+	return nil
+}
+
+func subset[T any](a, b []T) bool {
+	for i := range a {
+		found := false
+		for j := range b {
+			found = found || reflect.DeepEqual(a[i], b[j])
+		}
+		if !found {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,274 @@
+package disk
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+
+	"github.com/nightjarmq/nightjar/internal/store"
+)
+
+// faults makes operations that change something fail.
+type faults struct {
+	mu    sync.Mutex
+	at    int   // the operation to fail, from 1; 0 for none
+	lasts bool  // and all after it
+	err   error // with what
+	syncs bool  // an fsync can fail, too
+	seen  int
+	hit   string // which it was
+}
+
+func (f *faults) MaybeError(op errorfs.Op) error {
+	if op.Kind.ReadOrWrite() != errorfs.OpIsWrite || op.Kind == errorfs.OpFileClose {
+		return nil
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch op.Kind {
+	case errorfs.OpFileSync, errorfs.OpFileSyncData, errorfs.OpFileSyncTo:
+		if !f.syncs {
+			return nil
+		}
+	}
+	f.seen++
+	if f.at == 0 || f.seen != f.at && !(f.lasts && f.seen > f.at) {
+		return nil
+	}
+	if f.hit == "" {
+		f.hit = fmt.Sprintf("%d %s", op.Kind, op.Path)
+	}
+	return f.err
+}
+
+func (f *faults) String() string { return "faults" }
+
+// count returns how many changes there were.
+func (f *faults) count() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.seen
+}
+
+func (f *faults) set(at int, lasts bool, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.at, f.lasts, f.err = at, lasts, err
+}
+
+// TestEveryOperationFails: the Nth change of a file fails, once or from there
+// on, for every N of a fixed workload. A ticket that became durable is durable,
+// nothing becomes durable after a failed sync, the failure is told once, and what
+// is opened afterwards is a state between the last durable and the last
+// submitted.
+func TestEveryOperationFails(t *testing.T) {
+	step := 1
+	if testing.Short() {
+		step = 11
+	}
+	for n := 1; ; n += step {
+		for _, lasts := range []bool{false, true} {
+			hit, err := failAt(t, n, lasts)
+			if err != nil {
+				t.Fatalf("operation %d (%s) failed, and all after it: %t: %v", n, hit, lasts, err)
+			}
+			if hit == "" {
+				t.Logf("%d operations", n-1)
+				return
+			}
+		}
+	}
+}
+
+func failAt(t *testing.T, n int, lasts bool) (hit string, err error) {
+	mem := vfs.NewCrashableMem()
+	f := &faults{syncs: true}
+	f.set(n, lasts, syscall.EIO)
+	s, err := Open("data", smallOptions(errorfs.Wrap(mem, f)))
+	if err != nil {
+		if f.hit == "" || !errors.Is(err, syscall.EIO) {
+			return f.hit, fmt.Errorf("open: %w", err)
+		}
+		empty, err := (&history{log: make([][]store.Record, 1), twin: store.NewMemory(), after: map[store.Ticket]string{}}).check(smallOptions(mem), 0, 0)
+		if err == nil {
+			err = empty.Close()
+		}
+		return f.hit, err
+	}
+	told := make(chan error, 10)
+	w := newWindow(s)
+	w.mu.Lock()
+	w.failed = func(err error) { told <- err }
+	w.mu.Unlock()
+	h := newHistory(s, rand.New(rand.NewPCG(3, 3)))
+	var last store.Ticket
+	for range 200 {
+		ticket, err := h.submit()
+		if err != nil {
+			if !errors.Is(err, ErrFenced) {
+				return f.hit, fmt.Errorf("submit: %w", err)
+			}
+			break
+		}
+		last = ticket
+		if w.wait(ticket) != nil {
+			break
+		}
+	}
+	low := s.Durable()
+	if _, err := s.Resume(1); err != nil {
+		return f.hit, fmt.Errorf("read after the failure: %w", err)
+	}
+	failed := w.failedErr() != nil
+	closing := s.Close()
+	if s.Durable() != low || failed && closing == nil {
+		return f.hit, fmt.Errorf("after the failure ticket %d became durable, and Close returned %v", s.Durable(), closing)
+	}
+	if len(told) > 1 {
+		return f.hit, fmt.Errorf("the failure was told %d times", len(told))
+	}
+	for _, percent := range []int{0, 50, 100} {
+		clone := mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: percent, RNG: rand.New(rand.NewPCG(uint64(n), 1))})
+		again, err := h.check(smallOptions(clone), low, last)
+		if err != nil {
+			return f.hit, fmt.Errorf("opened with %d%% of what was not synced: %w", percent, err)
+		}
+		if err := again.Close(); err != nil {
+			return f.hit, err
+		}
+	}
+	return f.hit, nil
+}
+
+// TestFullDisk: while there is no space, nothing is accepted and nothing becomes
+// durable; when there is, everything goes on, and nothing is lost.
+func TestFullDisk(t *testing.T) {
+	for _, n := range []int{1, 2, 3, 5, 8, 13, 21} { // after so many changes from here on
+		f := &faults{}
+		mem := vfs.NewMem()
+		o := smallOptions(errorfs.Wrap(mem, f))
+		o.RetryFull = time.Millisecond
+		s := mustOpen(t, "data", o)
+		w := newWindow(s)
+		h := newHistory(s, rand.New(rand.NewPCG(5, uint64(n))))
+		f.mu.Lock()
+		f.at, f.lasts, f.err = f.seen+n, true, syscall.ENOSPC
+		f.mu.Unlock()
+		for refused := false; !refused; {
+			_, err := h.submit()
+			if err != nil && !errors.Is(err, ErrNoSpace) {
+				t.Fatalf("submit on a full disk: %v", err)
+			}
+			refused = err != nil
+		}
+		if w.failedErr() != nil {
+			t.Fatalf("a full disk fenced the store: %v", w.failedErr())
+		}
+		f.set(0, false, nil) // there is space
+		last := store.Ticket(len(h.log) - 1)
+		if err := w.wait(last); err != nil {
+			t.Fatal(err)
+		}
+		for range 20 {
+			ticket, err := h.submit()
+			if errors.Is(err, ErrNoSpace) { // the waiting operation has not looked again
+				continue
+			}
+			if err == nil {
+				err = w.wait(ticket)
+			}
+			if err != nil {
+				t.Fatalf("submit after the disk was full: %v", err)
+			}
+		}
+		last = store.Ticket(len(h.log) - 1)
+		if err := s.Close(); err != nil {
+			t.Fatalf("Close: %v", err)
+		}
+		again, err := h.check(smallOptions(mem), last, last)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := again.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestCloseOnFullDisk: Close does not wait for space.
+func TestCloseOnFullDisk(t *testing.T) {
+	f := &faults{}
+	mem := vfs.NewMem()
+	s := mustOpen(t, "data", smallOptions(errorfs.Wrap(mem, f)))
+	h := newHistory(s, rand.New(rand.NewPCG(5, 5)))
+	f.set(1, true, syscall.ENOSPC)
+	for {
+		if _, err := h.submit(); err != nil {
+			break
+		}
+	}
+	low := s.Durable()
+	if err := s.Close(); err == nil {
+		t.Fatal("Close on a full disk gave no error")
+	}
+	again, err := h.check(smallOptions(mem), low, store.Ticket(len(h.log)-1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := again.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// shortFS writes half of what it is given, without an error.
+type shortFS struct {
+	vfs.FS
+	on bool
+}
+
+type shortFile struct {
+	vfs.File
+	fs *shortFS
+}
+
+func (s *shortFS) ReuseForWrite(a, b string, c vfs.DiskWriteCategory) (vfs.File, error) {
+	f, err := s.FS.ReuseForWrite(a, b, c)
+	return &shortFile{f, s}, err
+}
+
+func (s *shortFS) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
+	f, err := s.FS.Create(name, c)
+	return &shortFile{f, s}, err
+}
+
+func (f *shortFile) Write(p []byte) (int, error) {
+	if f.fs.on {
+		return f.File.Write(p[:len(p)/2])
+	}
+	return f.File.Write(p)
+}
+
+func TestShortWrite(t *testing.T) {
+	fs := &shortFS{FS: vfs.NewMem()}
+	s := mustOpen(t, "data", smallOptions(fs))
+	w := newWindow(s)
+	fs.on = true
+	ticket, err := s.Submit(&store.SessionOpened{Session: 1, Epoch: 1})
+	if err == nil {
+		err = w.wait(ticket)
+	}
+	if !errors.Is(err, io.ErrShortWrite) || s.Durable() != 0 {
+		t.Fatalf("a short write: %v, Durable is %d", err, s.Durable())
+	}
+	if err := s.Close(); !errors.Is(err, io.ErrShortWrite) {
+		t.Fatalf("Close: %v", err)
+	}
+}

@@ -1,0 +1,172 @@
+package disk
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/cockroachdb/pebble/v2/record"
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/atomicfs"
+)
+
+// The manifest is Pebble's list of tables. Its records have checksums, but
+// Pebble takes a damaged one for the end of a list that was cut short, which may
+// hide tables that hold acknowledged messages. So there is a second copy, the
+// mirror, of all of a manifest that was synced: when the mirror has more records,
+// the manifest is damaged. It is small, and written once for every table.
+const (
+	manifestPrefix = "MANIFEST-"
+	mirrorPrefix   = "mirror-"
+)
+
+// mirrorName is the mirror of a manifest, "" for other files.
+func mirrorName(fs vfs.FS, name string) string {
+	base := fs.PathBase(name)
+	if !strings.HasPrefix(base, manifestPrefix) {
+		return ""
+	}
+	return fs.PathJoin(fs.PathDir(name), mirrorPrefix+strings.TrimPrefix(base, manifestPrefix))
+}
+
+// mirrored is a manifest that is written. Pebble calls no two methods of it at
+// the same time.
+type mirrored struct {
+	*faultFile
+	name     string
+	mirror   vfs.File // nil: not made yet
+	unsynced []byte   // written to the manifest and not to the mirror
+}
+
+func (m *mirrored) Write(p []byte) (int, error) {
+	was := len(m.unsynced)
+	m.unsynced = append(m.unsynced, p...) // before: Write may change p
+	n, err := m.faultFile.Write(p)
+	m.unsynced = m.unsynced[:was+n]
+	return n, err
+}
+
+func (m *mirrored) Sync() error {
+	if err := m.faultFile.Sync(); err != nil {
+		return err
+	}
+	return m.reflect()
+}
+
+func (m *mirrored) SyncData() error {
+	if err := m.faultFile.SyncData(); err != nil {
+		return err
+	}
+	return m.reflect()
+}
+
+// reflect adds to the mirror what was synced.
+func (m *mirrored) reflect() (err error) {
+	if m.mirror == nil {
+		if m.mirror, err = m.fs.Create(m.name, vfs.WriteCategoryUnspecified); err != nil {
+			return err
+		}
+	}
+	if _, err := m.mirror.Write(m.unsynced); err != nil {
+		return err
+	}
+	m.unsynced = m.unsynced[:0]
+	return m.mirror.Sync()
+}
+
+func (m *mirrored) Close() error {
+	err := m.faultFile.Close()
+	if m.mirror != nil {
+		err = errors.Join(err, m.mirror.Close())
+	}
+	return err
+}
+
+// mendManifest puts the mirror in the place of a damaged manifest.
+func (s *Store) mendManifest() error {
+	name, err := atomicfs.ReadMarker(s.fs, s.path(live), "manifest")
+	if errors.Is(err, os.ErrNotExist) || err == nil && name == "" {
+		return nil // a new store
+	}
+	if err != nil {
+		return err
+	}
+	name = s.path(live, name)
+	mirror := mirrorName(s.fs, name)
+	have, err := countRecords(s.fs, name)
+	if err != nil {
+		return err
+	}
+	want, err := countRecords(s.fs, mirror)
+	if err != nil || want <= have {
+		return err
+	}
+	kept, err := s.damageDir()
+	if err != nil {
+		return err
+	}
+	content, err := readFile(s.fs, mirror)
+	if err != nil {
+		return err
+	}
+	if _, err := s.fs.Stat(name); err == nil {
+		if err := s.fs.Rename(name, s.fs.PathJoin(kept, s.fs.PathBase(name))); err != nil {
+			return err
+		}
+	}
+	if err := replaceFile(s.fs, name, content); err != nil {
+		return err
+	}
+	s.damaged(Damage{
+		What: fmt.Sprintf("the list of tables had %d records left of %d; its copy is used, nothing is lost", have, want),
+		Kept: kept,
+	})
+	return nil
+}
+
+// countRecords counts the records that can be read; those of no file are none.
+func countRecords(fs vfs.FS, name string) (int, error) {
+	f, err := fs.Open(name)
+	if errors.Is(err, os.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	r := record.NewReader(f, 0)
+	for n := 0; ; n++ {
+		rec, err := r.Next()
+		if err == nil {
+			_, err = io.Copy(io.Discard, rec)
+		}
+		if err == io.EOF || record.IsInvalidRecord(err) {
+			return n, nil
+		}
+		if err != nil {
+			return n, err
+		}
+	}
+}
+
+// replaceFile makes the file with the content, whole or not at all.
+func replaceFile(fs vfs.FS, name string, content []byte) error {
+	tmp := name + ".new"
+	f, err := fs.Create(tmp, vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	if err := fs.Rename(tmp, name); err != nil {
+		return err
+	}
+	return syncDir(fs, fs.PathDir(name))
+}
