@@ -14,9 +14,14 @@ import (
 type root struct {
 	Serve serveCommand `cmd:"" default:"withargs" help:"Run the broker. This is what nightjar does without a command."`
 	Check checkCommand `cmd:"" help:"Say what each line of a mosquitto.conf does here."`
-	Pub   rawCommand   `cmd:"" passthrough:"" help:"Publish messages, with the flags of mosquitto_pub."`
-	Sub   rawCommand   `cmd:"" passthrough:"" help:"Subscribe and print messages, with the flags of mosquitto_sub."`
-	RR    rawCommand   `cmd:"" name:"rr" passthrough:"" help:"Publish a request and print the response, with the flags of mosquitto_rr."`
+
+	Backup  backupCommand  `cmd:"" help:"Copy the store into a directory, also while the broker runs."`
+	Restore restoreCommand `cmd:"" help:"Make the store from a backup."`
+	Inspect inspectCommand `cmd:"" help:"List the sessions, queues and retained messages of the store."`
+
+	Pub rawCommand `cmd:"" passthrough:"" help:"Publish messages, with the flags of mosquitto_pub."`
+	Sub rawCommand `cmd:"" passthrough:"" help:"Subscribe and print messages, with the flags of mosquitto_sub."`
+	RR  rawCommand `cmd:"" name:"rr" passthrough:"" help:"Publish a request and print the response, with the flags of mosquitto_rr."`
 
 	Version kong.VersionFlag `help:"Print the version."`
 }
@@ -71,8 +76,15 @@ func Main(ctx context.Context, version string, args []string, io Streams) int {
 		fmt.Fprintf(io.Err, "nightjar: %v (see nightjar --help)\n", err)
 		return exitUsage
 	}
-	if parsed.Command() == "check <file>" {
+	switch parsed.Command() {
+	case "check <file>":
 		return cmds.Check.run(io)
+	case "backup <dir>":
+		return cmds.Backup.run(ctx, io)
+	case "restore <dir>":
+		return cmds.Restore.run(ctx, io)
+	case "inspect":
+		return cmds.Inspect.run(ctx, io)
 	}
 	return cmds.Serve.run(ctx, version, io)
 }

@@ -1,0 +1,51 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/nightjarmq/nightjar/internal/store/disk"
+)
+
+// restoreCommand makes a store of a backup.
+type restoreCommand struct {
+	Dir string `arg:"" help:"Directory of the backup." type:"existingdir"`
+	dataFlag
+}
+
+func (c *restoreCommand) run(ctx context.Context, s Streams) int {
+	data, err := c.dir(s)
+	if err == nil {
+		err = c.restore(ctx, data)
+	}
+	if err != nil {
+		fmt.Fprintf(s.Err, "nightjar: restore: %v\n", err)
+		return exitFailed
+	}
+	fmt.Fprintf(s.Err, "%s is ready; start the broker with nightjar serve --data %s\n", data, data)
+	return exitOK
+}
+
+// restore copies the backup and reads all of the copy, which checks it.
+func (c *restoreCommand) restore(ctx context.Context, data string) error {
+	if _, err := os.Stat(filepath.Join(c.Dir, disk.Files)); err != nil {
+		return fmt.Errorf("%s is not a backup: %w", c.Dir, err)
+	}
+	if err := makeEmpty(data); err != nil {
+		return err
+	}
+	_, _, err := copyStore(ctx, data, c.Dir)
+	if err != nil {
+		return err
+	}
+	v, err := disk.OpenView(data, disk.Options{})
+	if err == nil {
+		return v.Close()
+	}
+	return errors.Join(
+		fmt.Errorf("the backup in %s cannot be used, and nothing was restored: %w", c.Dir, err),
+		os.RemoveAll(filepath.Join(data, disk.Files)), os.RemoveAll(filepath.Join(data, "LOCK")))
+}

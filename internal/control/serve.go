@@ -1,0 +1,151 @@
+package control
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+)
+
+// name is the socket's, in the data directory.
+const name = "control"
+
+// copies is what the names of copies begin with.
+const copies = "backup-"
+
+// requestTimeout is how long a connection may take to its request.
+const requestTimeout = 10 * time.Second
+
+// Store is what the broker's own store can do.
+type Store interface {
+	State
+
+	// Checkpoint makes a copy of the store in dir, which is not there yet.
+	Checkpoint(dir string) error
+}
+
+type server struct {
+	dir   string
+	store Store
+	log   *slog.Logger
+}
+
+// Serve answers requests until ctx ends and all answers have ended. The caller
+// holds the lock of the directory, so a socket or a copy that is there was left
+// by a broker that was killed, and is removed. A failure to listen is logged: the
+// broker works without.
+func Serve(ctx context.Context, dir string, s Store, log *slog.Logger) {
+	v := &server{dir: dir, store: s, log: log}
+	v.tidy()
+	l, err := v.listen(ctx)
+	if err != nil {
+		log.Warn("no control socket: backup and inspect work only while the broker is stopped", "dir", dir, "err", err)
+		return
+	}
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer context.AfterFunc(ctx, func() { l.Close() })()
+	for {
+		conn, err := l.Accept()
+		if err != nil {
+			if ctx.Err() == nil {
+				log.Error("the control socket failed", "dir", dir, "err", err)
+			}
+			return
+		}
+		running.Go(func() {
+			defer conn.Close()
+			defer context.AfterFunc(ctx, func() { conn.Close() })()
+			if err := v.answer(conn); err != nil && ctx.Err() == nil {
+				log.Warn("answer on the control socket", "err", err)
+			}
+		})
+	}
+}
+
+// tidy removes copies that nobody removed.
+func (v *server) tidy() {
+	old, _ := filepath.Glob(filepath.Join(v.dir, copies+"*")) // the pattern is well formed
+	for _, dir := range old {
+		if err := os.RemoveAll(dir); err != nil {
+			v.log.Warn("remove what a backup has left", "err", err)
+		}
+	}
+}
+
+func (v *server) listen(ctx context.Context) (net.Listener, error) {
+	path := filepath.Join(v.dir, name)
+	if info, err := os.Lstat(path); err == nil && info.Mode().Type() == os.ModeSocket {
+		if err := os.Remove(path); err != nil {
+			return nil, err
+		}
+	}
+	l, err := new(net.ListenConfig).Listen(ctx, "unix", path)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return l, nil
+}
+
+func (v *server) answer(conn net.Conn) error {
+	if err := conn.SetReadDeadline(time.Now().Add(requestTimeout)); err != nil {
+		return err
+	}
+	r := bufio.NewReaderSize(conn, 64)
+	request, err := r.ReadSlice('\n')
+	if err != nil {
+		return fmt.Errorf("read a request: %w", err)
+	}
+	switch verb := strings.TrimSpace(string(request)); verb {
+	case "inspect":
+		w := bufio.NewWriter(conn)
+		if err := Inspect(v.store, func(l *Line) error { return write(w, l) }); err != nil {
+			_ = write(w, &Line{Error: err.Error()}) // if it still can be
+			return errors.Join(err, w.Flush())
+		}
+		return w.Flush()
+	case "backup":
+		return v.backup(conn, r)
+	default:
+		return write(conn, &Line{Error: fmt.Sprintf("unknown request %q", verb)})
+	}
+}
+
+// backup makes a copy and keeps it until the connection ends.
+func (v *server) backup(conn net.Conn, r *bufio.Reader) error {
+	tmp, err := os.MkdirTemp(v.dir, copies)
+	if err != nil {
+		return errors.Join(err, write(conn, &Line{Error: err.Error()}))
+	}
+	defer func() {
+		if err := os.RemoveAll(tmp); err != nil {
+			v.log.Warn("remove the copy of a backup", "err", err)
+		}
+	}()
+	dir := filepath.Join(tmp, "copy")
+	if err := v.store.Checkpoint(dir); err != nil {
+		return errors.Join(err, write(conn, &Line{Error: err.Error()}))
+	}
+	if dir, err = filepath.Abs(dir); err != nil {
+		return err
+	}
+	if err := write(conn, &Line{Copy: dir}); err != nil {
+		return err
+	}
+	if err := conn.SetReadDeadline(time.Time{}); err != nil {
+		return err
+	}
+	_, _ = r.ReadByte() // whatever it says, it is the end
+	v.log.Info("the store was copied for a backup", "dir", v.dir)
+	return nil
+}
