@@ -2,12 +2,15 @@ package cli
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/nightjarmq/nightjar/internal/control"
 	"github.com/nightjarmq/nightjar/internal/store/disk"
@@ -32,32 +35,43 @@ type backupCommand struct {
 }
 
 func (c *backupCommand) run(ctx context.Context, s Streams) int {
-	files, bytes, err := c.backup(ctx, s)
+	list, err := c.backup(ctx, s)
 	if err != nil {
 		fmt.Fprintf(s.Err, "nightjar: backup: %v\n", err)
 		return exitFailed
 	}
-	fmt.Fprintf(s.Err, "%d files, %d bytes are in %s; bring them back with nightjar restore %s --data DIR\n", files, bytes, c.Dir, c.Dir)
+	bytes := int64(0)
+	for _, f := range list {
+		bytes += f.bytes
+	}
+	fmt.Fprintf(s.Err, "%d files, %d bytes are in %s; bring them back with nightjar restore %s --data DIR\n", len(list), bytes, c.Dir, c.Dir)
 	return exitOK
 }
 
-func (c *backupCommand) backup(ctx context.Context, s Streams) (files int, bytes int64, err error) {
+func (c *backupCommand) backup(ctx context.Context, s Streams) (list []copied, err error) {
 	data, err := c.dir(s)
 	if err != nil {
-		return 0, 0, err
+		return nil, err
 	}
 	if err := makeEmpty(c.Dir); err != nil {
-		return 0, 0, err
+		return nil, err
 	}
 	from, done, err := control.Backup(ctx, data)
 	if errors.Is(err, control.ErrNotRunning) {
 		from, done, err = offline(data)
 	}
 	if err != nil {
-		return 0, 0, err
+		return nil, err
 	}
 	defer done()
-	return copyStore(ctx, c.Dir, from)
+	err = copyStore(ctx, c.Dir, from, func(l []copied) error {
+		list = l
+		return writeSums(c.Dir, l)
+	})
+	if err != nil {
+		_ = os.Remove(filepath.Join(c.Dir, sums)) // without the files it says nothing
+	}
+	return list, err
 }
 
 // offline keeps brokers out of the directory until done is called, and sees that
@@ -101,12 +115,24 @@ func makeEmpty(dir string) error {
 	return nil
 }
 
+// sums is the file with the SHA-256 of every file of a backup, as sha256sum
+// writes it. Pebble takes a log that was changed for one that ends early, so its
+// own checksums would let a damaged backup pass.
+const sums = "SHA256SUMS"
+
+// copied is a file that was copied.
+type copied struct {
+	name  string // in the directory of the store, with slashes
+	bytes int64
+	sum   string
+}
+
 // copyStore copies the files of a store that nobody changes. They are under their
-// own name only when all are there and on the disk.
-func copyStore(ctx context.Context, to, from string) (files int, bytes int64, err error) {
+// own name only when all are there, on the disk, and accept is content.
+func copyStore(ctx context.Context, to, from string, accept func([]copied) error) (err error) {
 	tmp := filepath.Join(to, "incomplete")
 	if err := os.Mkdir(tmp, 0o700); err != nil {
-		return 0, 0, err
+		return err
 	}
 	defer func() {
 		if err != nil {
@@ -115,46 +141,93 @@ func copyStore(ctx context.Context, to, from string) (files int, bytes int64, er
 	}()
 	list, err := os.ReadDir(filepath.Join(from, disk.Files))
 	if err != nil {
-		return 0, 0, err
+		return err
 	}
+	var done []copied
 	for _, e := range list {
 		if !e.Type().IsRegular() {
 			continue
 		}
 		if ctx.Err() != nil {
-			return files, bytes, ctx.Err()
+			return ctx.Err()
 		}
-		n, err := copyFile(filepath.Join(tmp, e.Name()), filepath.Join(from, disk.Files, e.Name()))
+		f, err := copyFile(filepath.Join(tmp, e.Name()), filepath.Join(from, disk.Files, e.Name()))
 		if err != nil {
-			return files, bytes, err
+			return err
 		}
-		files++
-		bytes += n
+		f.name = disk.Files + "/" + e.Name()
+		done = append(done, f)
+	}
+	if err := accept(done); err != nil {
+		return err
 	}
 	if err := syncDir(tmp); err != nil {
-		return files, bytes, err
+		return err
 	}
 	if err := os.Rename(tmp, filepath.Join(to, disk.Files)); err != nil {
-		return files, bytes, err
+		return err
 	}
-	return files, bytes, errors.Join(syncDir(to), syncDir(filepath.Dir(filepath.Clean(to))))
+	return errors.Join(syncDir(to), syncDir(filepath.Dir(filepath.Clean(to))))
 }
 
-func copyFile(to, from string) (n int64, err error) {
+func copyFile(to, from string) (f copied, err error) {
 	src, err := os.Open(from)
 	if err != nil {
-		return 0, err
+		return f, err
 	}
 	defer src.Close()
 	dst, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return 0, err
+		return f, err
 	}
-	n, err = io.Copy(dst, src)
+	h := sha256.New()
+	f.bytes, err = io.Copy(io.MultiWriter(dst, h), src)
+	f.sum = hex.EncodeToString(h.Sum(nil))
 	if err == nil {
 		err = dst.Sync()
 	}
-	return n, errors.Join(err, dst.Close())
+	return f, errors.Join(err, dst.Close())
+}
+
+// writeSums writes the file of checksums.
+func writeSums(dir string, list []copied) error {
+	f, err := os.OpenFile(filepath.Join(dir, sums), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	for _, c := range list {
+		if _, err = fmt.Fprintf(f, "%s  %s\n", c.sum, c.name); err != nil {
+			break
+		}
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
+}
+
+// checkSums compares what was copied with the file of checksums.
+func checkSums(dir string, list []copied) error {
+	b, err := os.ReadFile(filepath.Join(dir, sums))
+	if err != nil {
+		return err
+	}
+	want := make(map[string]string)
+	for line := range strings.Lines(string(b)) {
+		if sum, name, ok := strings.Cut(strings.TrimSpace(line), "  "); ok {
+			want[name] = sum
+		}
+	}
+	for _, c := range list {
+		if want[c.name] != c.sum {
+			return fmt.Errorf("%s is not what was backed up", filepath.Join(dir, c.name))
+		}
+		delete(want, c.name)
+	}
+	for name := range want {
+		return fmt.Errorf("%s is missing", filepath.Join(dir, name))
+	}
+	return nil
 }
 
 // syncDir makes the names in a directory durable. Not every system can.

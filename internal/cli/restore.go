@@ -29,23 +29,25 @@ func (c *restoreCommand) run(ctx context.Context, s Streams) int {
 	return exitOK
 }
 
-// restore copies the backup and reads all of the copy, which checks it.
+// restore copies the backup, compares the copy with the checksums, and reads all
+// of it.
 func (c *restoreCommand) restore(ctx context.Context, data string) error {
-	if _, err := os.Stat(filepath.Join(c.Dir, disk.Files)); err != nil {
-		return fmt.Errorf("%s is not a backup: %w", c.Dir, err)
+	for _, name := range []string{disk.Files, sums} {
+		if _, err := os.Stat(filepath.Join(c.Dir, name)); err != nil {
+			return fmt.Errorf("%s is not a whole backup: %w", c.Dir, err)
+		}
 	}
 	if err := makeEmpty(data); err != nil {
 		return err
 	}
-	_, _, err := copyStore(ctx, data, c.Dir)
+	err := copyStore(ctx, data, c.Dir, func(l []copied) error { return checkSums(c.Dir, l) })
 	if err != nil {
-		return err
+		return fmt.Errorf("nothing was restored: %w", err)
 	}
 	v, err := disk.OpenView(data, disk.Options{})
 	if err == nil {
 		return v.Close()
 	}
-	return errors.Join(
-		fmt.Errorf("the backup in %s cannot be used, and nothing was restored: %w", c.Dir, err),
+	return errors.Join(fmt.Errorf("nothing was restored, the backup in %s cannot be used: %w", c.Dir, err),
 		os.RemoveAll(filepath.Join(data, disk.Files)), os.RemoveAll(filepath.Join(data, "LOCK")))
 }
