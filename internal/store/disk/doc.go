@@ -6,14 +6,13 @@
 //
 // Submit applies the records at once, under one mutex, to an index in memory
 // and to a batch of key changes; the index knows enough of every session and of
-// every queued message (16 bytes of it) that applying never reads the disk. The
-// committer, one goroutine, takes the batch, hands it to Pebble, waits for the
-// fsync of the write-ahead log, and raises Durable. What is submitted while an
-// fsync runs makes up the next batch; nothing waits for company, and an idle
-// store does nothing. A batch is atomic: a submission is on the disk whole or
-// not at all.
+// every queued message (16 bytes of it) that applying never reads the disk. One
+// goroutine hands the batch to Pebble, another waits for the fsync of the
+// write-ahead log and raises Durable. What is submitted while an fsync runs makes
+// up the next batch; nothing waits for company, and an idle store does nothing. A
+// batch is atomic: a submission is on the disk whole or not at all.
 //
-// Reading first hands the batch at hand to Pebble, without waiting for its
+// A reader has the batch at hand handed to Pebble, and does not wait for its
 // fsync, so that it sees everything submitted.
 //
 // # Keys
@@ -24,16 +23,20 @@
 //
 // # Trouble
 //
-// The package stands between Pebble and the file system. An error of a write,
-// an fsync or a change of a directory fences the store before Pebble hears of
-// it: from then on Submit fails and no ticket becomes durable. A full disk makes
-// the operation wait until there is space; meanwhile Submit fails with
-// [ErrNoSpace].
+// The package stands between Pebble and the file system (fs.go). An error of a
+// write, an fsync or a change of a directory fences the store, and Pebble never
+// hears of it: from then on Submit fails and no ticket becomes durable; reading
+// goes on. A full disk makes the operation wait until there is space; meanwhile
+// Submit fails with [ErrNoSpace].
 //
 // Pebble's checksums cover the write-ahead log and every block of every table,
-// so values have none of their own. They do not cover a manifest that lost its
-// end; witness.go does. What a checksum finds at the start is set aside and
-// reported, and the rest is kept; see [Damage].
+// so values have none of their own; Open reads everything and so checks all of
+// them. They do not show where a list was cut short by damage: for the manifest
+// a second copy does (mirror.go), for the log a witness in every batch
+// (walcheck.go). What is damaged is set aside and reported, and the rest kept;
+// see [Damage]. Two things cannot be known: that a log is gone as a whole, and
+// that the very last batch of a store that was killed was damaged rather than
+// not written to its end.
 //
 // The package must never know connections, packets on the wire, matching or
 // permissions.
