@@ -42,6 +42,7 @@ func Main(ctx context.Context, version string, args []string, io Streams) int {
 	case "mosquitto_rr":
 		return RR(ctx, args[1:], io)
 	}
+	args = spellOut(args)
 	if len(args) > 1 {
 		switch args[1] { // their flags are not kong's: -h is a host
 		case "pub":
@@ -87,6 +88,21 @@ func Main(ctx context.Context, version string, args []string, io Streams) int {
 		return cmds.Inspect.run(ctx, io)
 	}
 	return cmds.Serve.run(ctx, version, io)
+}
+
+// spellOut turns the words help and version, which people try, into the flags.
+func spellOut(args []string) []string {
+	switch {
+	case len(args) < 2:
+		return args
+	case args[1] == "version":
+		return []string{args[0], "--version"}
+	case args[1] == "help" && len(args) > 2:
+		return []string{args[0], args[2], "--help"}
+	case args[1] == "help":
+		return []string{args[0], "--help"}
+	}
+	return args
 }
 
 // Exit codes, those of mosquitto where it has one.

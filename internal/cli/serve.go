@@ -166,8 +166,16 @@ func loopbacks() []string {
 	return hosts
 }
 
+// shortErrors keeps the stack traces out of the log that some errors print.
+func shortErrors(_ []string, a slog.Attr) slog.Attr {
+	if err, ok := a.Value.Any().(error); ok {
+		a.Value = slog.StringValue(err.Error())
+	}
+	return a
+}
+
 func (s *serveCommand) logger(io Streams) *slog.Logger {
-	o := &slog.HandlerOptions{Level: &s.level}
+	o := &slog.HandlerOptions{Level: &s.level, ReplaceAttr: shortErrors}
 	if s.Verbose {
 		s.level.Set(slog.LevelDebug)
 	}

@@ -110,7 +110,9 @@ func explainBind(network, address string, err error) error {
 		hint = "this machine does not have that address"
 	case errors.Is(err, syscall.ENOENT):
 		hint = "the folder of the socket must exist"
-	case errors.As(err, &dns), errors.As(err, &text):
+	case errors.As(err, &dns):
+		hint = "no machine is known by that name"
+	case errors.As(err, &text):
 		hint = "write the address as host:port, for example 127.0.0.1:1883"
 	}
 	var op *net.OpError

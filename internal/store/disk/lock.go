@@ -7,6 +7,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -30,6 +31,9 @@ func lockDir(fs vfs.FS, dir string) (*dirLock, error) {
 	if err != nil {
 		if holder := readPid(fs, pid); holder != "" {
 			return nil, fmt.Errorf("%w by process %s (%w)", ErrLocked, holder, err)
+		}
+		if errors.Is(err, os.ErrPermission) || errors.Is(err, syscall.ENOTDIR) {
+			return nil, fmt.Errorf("lock the directory: %w", err)
 		}
 		return nil, fmt.Errorf("%w, or it cannot be locked: %w", ErrLocked, err)
 	}
