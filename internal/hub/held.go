@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/nightjarmq/nightjar/internal/failpoint"
 	"github.com/nightjarmq/nightjar/internal/store"
 	"github.com/nightjarmq/nightjar/internal/transport"
 )
@@ -97,6 +98,7 @@ func (c *Client) release(b *transport.Batch, t store.Ticket) {
 		n += h.marks[i].n
 		acks += h.marks[i].acks
 	}
+	failpoint.Reach("ack.before")
 	if l := c.link.Load(); l != nil && n > 0 {
 		l.put(b, h.bytes[:n])
 		c.sess.Acked(acks)
@@ -128,6 +130,7 @@ func (h *Hub) onDurable(t store.Ticket, err error) {
 			c.mu.Unlock()
 		}
 	})
+	failpoint.Reach("ack.after")
 }
 
 // take removes the clients that wait for tickets up to t.

@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/nightjarmq/nightjar/internal/failpoint"
 )
 
 // Checkpoint writes a copy of the store into dir, which must not be there yet and
@@ -15,12 +17,14 @@ func (s *Store) Checkpoint(dir string) error {
 		return fmt.Errorf("copy the store to %s: %w", dir, err)
 	}
 	defer s.reading.Done()
+	failpoint.Reach("checkpoint.before")
 	err := makeDir(s.fs, dir)
 	if err == nil {
 		err = s.guard(func() error {
 			return s.db.Checkpoint(s.fs.PathJoin(dir, live), pebble.WithFlushedWAL())
 		})
 	}
+	failpoint.Reach("checkpoint.after")
 	if err != nil {
 		return fmt.Errorf("copy the store to %s: %w", dir, err)
 	}

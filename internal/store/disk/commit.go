@@ -7,6 +7,8 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 
+	"github.com/nightjarmq/nightjar/internal/failpoint"
+
 	"github.com/nightjarmq/nightjar/internal/store"
 )
 
@@ -29,10 +31,12 @@ func (s *Store) handOver() {
 			s.batches++
 			t.num = s.batches
 			witness(t.batch, t.num, s.synced.Load())
+			failpoint.Reach("batch.before")
 			if err := s.write(t.batch); err != nil {
 				s.fence(err)
 				return
 			}
+			failpoint.Reach("batch.after")
 		}
 		s.mu.Lock()
 		s.visible = t.upto
@@ -151,6 +155,7 @@ func (s *Store) settleOne(t *taken) bool {
 		s.metrics.count(t.records, t.batch.Len(), time.Since(began))
 		s.recycle(t.batch)
 	}
+	failpoint.Reach("durable.before")
 	s.durable.Store(uint64(t.upto))
 	s.syncing--
 	if s.syncing == 0 {

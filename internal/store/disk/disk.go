@@ -161,7 +161,7 @@ func newStore(dir string, o Options) *Store {
 		fenced:  make(chan struct{}),
 	}
 	s.work.L = &s.mu
-	s.fs = newFaultFS(o.FS, o.RetryFull, s.fence)
+	s.fs = newFaultFS(moments(o.FS), o.RetryFull, s.fence)
 	s.fs.onFull = s.diskFull
 	return s
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 
+	"github.com/nightjarmq/nightjar/internal/failpoint"
 	"github.com/nightjarmq/nightjar/internal/store"
 )
 
@@ -344,10 +345,13 @@ func (l *loader) retain(key, value []byte) (bool, error) {
 // tables, so that the next start has no log to read.
 func (s *Store) shut() error {
 	s.reading.Wait()
+	failpoint.Reach("close.before")
 	err := s.writeAll()
+	failpoint.Reach("close.written")
 	if err == nil {
 		err = s.closeEngine(s.db)
 	}
+	failpoint.Reach("close.after")
 	if err == nil {
 		err = s.lock.release()
 	}
