@@ -106,11 +106,17 @@ func (c *Client) accept(h packet.Header, body []byte) error {
 }
 
 // resend sends again what was not acknowledged, in the original order and as far as the new quota allows [MQTT-4.4.0-1],
-// [MQTT-4.6.0-1]. The goroutines do not run yet.
+// [MQTT-4.6.0-1]. A PUBREL need not wait for the quota [MQTT-4.9.0-3], but it takes a place while there is one: its message
+// still occupies the server, and mosquitto 2.0 acknowledges and drops what comes beyond its limit. The goroutines do not
+// run yet.
 func (c *Client) resend() {
 	for _, o := range c.session.unfinished() {
 		if o.state == awaitComp {
-			c.sendAck(packet.TypePubrel, o.id) // not counted [MQTT-4.9.0-3]
+			c.sendAck(packet.TypePubrel, o.id)
+			select {
+			case c.quota <- struct{}{}:
+			default:
+			}
 			continue
 		}
 		o.state = notSent

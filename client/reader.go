@@ -314,7 +314,7 @@ func (c *Client) release() {
 	}
 	select {
 	case <-c.quota:
-	default: // a PUBREL of an earlier connection took no place
+	default: // a PUBREL of an earlier connection that found no place
 	}
 }
 
