@@ -302,7 +302,9 @@ func (c *coder) flag(v *bool) {
 	if x > 1 {
 		c.fail()
 	}
-	*v = x == 1
+	if c.decoding { // else it is read only: a message that is written may be read by others
+		*v = x == 1
+	}
 }
 
 // length is that of a list whose elements take least bytes or more each, so

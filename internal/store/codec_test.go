@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"runtime"
 	"slices"
+	"sync"
 	"testing"
 
 	"github.com/nightjarmq/nightjar/internal/message"
@@ -156,4 +157,20 @@ func BenchmarkDecodeRecord(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// TestWritingOnlyReads: a message is immutable and is written to the store while
+// others send it. The race detector is the judge.
+func TestWritingOnlyReads(t *testing.T) {
+	m := &message.Message{Topic: "a", Payload: []byte("1"), QoS: 1, Retain: true}
+	want := AppendMessage(nil, m)
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() {
+			if got := AppendMessage(nil, m); !bytes.Equal(got, want) {
+				t.Errorf("got % x, want % x", got, want)
+			}
+		})
+	}
+	wg.Wait()
 }
