@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/nightjarmq/nightjar/internal/hub"
 	"github.com/nightjarmq/nightjar/internal/message"
 	"github.com/nightjarmq/nightjar/packet"
 	"github.com/nightjarmq/nightjar/topic"
@@ -35,6 +36,7 @@ func (b *Broker) Publish(ctx context.Context, m Message) error {
 	var pub message.Publication
 	pub.Set(&packet.Publish{Topic: []byte(m.Topic), Payload: m.Payload, QoS: m.QoS, Retain: m.Retain}, nil, packet.V311, batch.Now)
 	code, ticket, err := b.hub.Publish(batch, nil, &pub, 0)
+	hub.LocalOf(batch).Sync(batch.Now)
 	b.net.ReleaseBatch(batch)
 	if err != nil {
 		return err

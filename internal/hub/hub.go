@@ -125,6 +125,7 @@ func (h *Hub) Load() error {
 	now := h.cfg.Now()
 	err := h.store.Retained(func(m *message.Message) bool {
 		h.retained.Set(m.Topic, m)
+		h.retainedBytes.Add(int64(len(m.Payload)))
 		return true
 	})
 	if err != nil {

@@ -68,7 +68,7 @@ func (l *Local) begin() { l.to, l.again, l.pending = l.to[:0], l.again[:0], l.pe
 // submit stores what concerns durable state in one piece, and then lets the
 // copies for connected durable sessions leave behind it.
 func (h *Hub) submit(b *transport.Batch, l *Local, from *Client, pub *message.Publication, incoming uint16) (store.Ticket, error) {
-	keep := pub.Retain && from != nil // the broker's own are made anew at each start
+	keep := pub.Retain && !ownTopic(pub.Topic) // the broker's own are made anew at each start
 	open := from != nil && from.durable != 0 && incoming != 0
 	if len(l.to) == 0 && !keep && !open {
 		if pub.Retain {

@@ -12,13 +12,21 @@ import (
 // ownPrefixes are the topics that only the broker writes.
 var ownPrefixes = [...][]byte{[]byte("$SYS/"), []byte("$CONTROL/"), []byte("$nightjar/")}
 
-func (h *Hub) mayPublish(c *Client, pub *message.Publication) bool {
-	if pub.Topic[0] == '$' {
-		for _, p := range ownPrefixes {
-			if bytes.HasPrefix(pub.Topic, p) || string(pub.Topic) == string(p[:len(p)-1]) {
-				return false
-			}
+func ownTopic(name []byte) bool {
+	if name[0] != '$' {
+		return false
+	}
+	for _, p := range ownPrefixes {
+		if bytes.HasPrefix(name, p) || string(name) == string(p[:len(p)-1]) {
+			return true
 		}
+	}
+	return false
+}
+
+func (h *Hub) mayPublish(c *Client, pub *message.Publication) bool {
+	if ownTopic(pub.Topic) {
+		return false
 	}
 	return h.cfg.Access == nil || h.cfg.Access.Publish(c, pub.Topic, pub.QoS, pub.Retain)
 }
