@@ -118,7 +118,7 @@ var particular = regexp.MustCompile(`"[^"]*"|\S*\d\S*|: .*: `)
 func kind(err error) string { return particular.ReplaceAllString(err.Error(), "*") }
 
 func configuration() broker.Config {
-	return broker.Config{SysInterval: -1, Auth: anybody{}, ReceiveMaximum: receiveMaximum}
+	return broker.Config{SysInterval: -1, Auth: anybody{}, ReceiveMaximum: receiveMaximum, MaxInflight: 65535}
 }
 
 // anybody lets everybody be who they say they are.
