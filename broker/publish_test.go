@@ -3,9 +3,11 @@ package broker
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/nightjarmq/nightjar/client"
 	"github.com/nightjarmq/nightjar/packet"
+	"github.com/nightjarmq/nightjar/topic"
 )
 
 // run starts a broker without listeners; stop ends it.
@@ -81,5 +83,54 @@ func TestPublishIsCounted(t *testing.T) {
 	}
 	if n := b.hub.Totals().PublishOut; n != 3 {
 		t.Errorf("%d messages sent are counted, want 3", n)
+	}
+}
+
+// gate is an Access that allows everything, and stops a message on its way to
+// the client with the identifier "gate".
+type gate struct{ reached, open chan struct{} }
+
+func (gate) Publish(*Client, []byte, byte, bool) bool   { return true }
+func (gate) Subscribe(*Client, topic.Filter, byte) bool { return true }
+func (g gate) Receive(c *Client, _ []byte) bool {
+	if c.ID == "gate" {
+		g.reached <- struct{}{}
+		<-g.open
+	}
+	return true
+}
+
+// TestSubscribeDuringRetained: a client that subscribes while a retained message
+// is on its way to others gets it: as what is retained, when it came too late to
+// be one of them. [MQTT-3.3.1-9]
+func TestSubscribeDuringRetained(t *testing.T) {
+	g := gate{make(chan struct{}), make(chan struct{})}
+	b, stop := run(t, Config{Access: g})
+	defer stop()
+	subscribe := func(id string, h client.Handler) {
+		t.Helper()
+		c, err := b.Dial(t.Context(), client.Options{ClientID: id, Version: packet.V5})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		if _, err = c.Subscribe(t.Context(), client.To("a", 0), h); err != nil {
+			t.Fatal(err)
+		}
+	}
+	subscribe("gate", func(context.Context, *packet.Publish) {})
+	published := make(chan error, 1)
+	go func() { published <- b.Publish(t.Context(), Message{Topic: "a", Payload: []byte("1"), Retain: true}) }()
+	<-g.reached
+	got := make(chan string, 2)
+	subscribe("late", func(_ context.Context, m *packet.Publish) { got <- string(m.Payload) })
+	close(g.open)
+	if err := <-published; err != nil {
+		t.Error(err)
+	}
+	select {
+	case <-got:
+	case <-time.After(10 * time.Second):
+		t.Error("the message reached the late subscriber neither as a live nor as a retained one")
 	}
 }

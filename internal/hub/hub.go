@@ -65,7 +65,8 @@ type Hub struct {
 	seed     maphash.Seed
 	shards   [shards]shard
 
-	// retaining keeps store and retained index in the same order, by topic.
+	// retaining keeps store and retained index in the same order, by topic. It may
+	// be held when a client's mutex is taken, never the other way round.
 	retaining [shards]sync.Mutex
 
 	localsMu sync.Mutex
@@ -124,8 +125,7 @@ func (h *Hub) Now() int64 { return h.cfg.Now() }
 func (h *Hub) Load() error {
 	now := h.cfg.Now()
 	err := h.store.Retained(func(m *message.Message) bool {
-		h.retained.Set(m.Topic, m)
-		h.retainedBytes.Add(int64(len(m.Payload)))
+		h.retain(m.Topic, m)
 		return true
 	})
 	if err != nil {

@@ -37,10 +37,13 @@ func (h *Hub) Publish(b *transport.Batch, from *Client, pub *message.Publication
 		return packet.NotAuthorized, 0, nil
 	}
 	if pub.Retain {
-		if code := h.retainable(pub); code != packet.Success {
-			return code, 0, nil
-		}
+		return h.publishRetained(b, l, from, pub, incoming)
 	}
+	return h.distribute(b, l, from, pub, incoming)
+}
+
+// distribute finds who receives the message and gives it to them.
+func (h *Hub) distribute(b *transport.Batch, l *Local, from *Client, pub *message.Publication, incoming uint16) (packet.Code, store.Ticket, error) {
 	l.begin()
 	route := l.cache.Match(pub.Topic)
 	n := 0
@@ -71,9 +74,6 @@ func (h *Hub) submit(b *transport.Batch, l *Local, from *Client, pub *message.Pu
 	keep := pub.Retain && !ownTopic(pub.Topic) // the broker's own are made anew at each start
 	open := from != nil && from.durable != 0 && incoming != 0
 	if len(l.to) == 0 && !keep && !open {
-		if pub.Retain {
-			h.retain(pub)
-		}
 		return 0, nil
 	}
 	recs := l.publishedRecords(pub)
@@ -82,7 +82,7 @@ func (h *Hub) submit(b *transport.Batch, l *Local, from *Client, pub *message.Pu
 	if open {
 		first.From, first.FromID = from.durable, incoming
 	}
-	t, err := h.submitRetaining(recs, pub)
+	t, err := h.store.Submit(recs...)
 	for i := range l.pending {
 		p := &l.pending[i]
 		if err != nil {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/nightjarmq/nightjar/internal/message"
 	"github.com/nightjarmq/nightjar/internal/store"
+	"github.com/nightjarmq/nightjar/internal/transport"
 	"github.com/nightjarmq/nightjar/packet"
 )
 
@@ -45,35 +46,42 @@ func (h *Hub) retainable(pub *message.Publication) packet.Code {
 	return packet.QuotaExceeded
 }
 
-// submitRetaining submits the records of a message and, if it is a retained one,
-// updates the index, so that of two messages of one topic the same one stays in
-// the index and in the store.
-func (h *Hub) submitRetaining(recs []store.Record, pub *message.Publication) (store.Ticket, error) {
-	if !pub.Retain {
-		return h.store.Submit(recs...)
+// publishRetained makes the message the retained one of its topic and
+// distributes it. The topic's lock is held meanwhile, so that of two messages
+// the same one stays in the index and in the store. The index changes first:
+// whoever subscribes in between finds the message there if the route has been
+// made already.
+func (h *Hub) publishRetained(b *transport.Batch, l *Local, from *Client, pub *message.Publication, incoming uint16) (packet.Code, store.Ticket, error) {
+	if code := h.retainable(pub); code != packet.Success {
+		return code, 0, nil
 	}
 	mu := &h.retaining[maphash.Bytes(h.seed, pub.Topic)%shards]
 	mu.Lock()
 	defer mu.Unlock()
-	t, err := h.store.Submit(recs...)
-	if err == nil {
-		h.retain(pub)
+	var m *message.Message // nil: the retained message is removed [MQTT-3.3.1-6] [MQTT-3.3.1-7]
+	if len(pub.Payload) > 0 {
+		m = pub.Keep() // [MQTT-3.3.1-5]
 	}
-	return t, err
+	topic := string(pub.Topic)
+	old := h.retain(topic, m)
+	code, t, err := h.distribute(b, l, from, pub, incoming)
+	if err != nil {
+		h.retain(topic, old)
+	}
+	return code, t, err
 }
 
-// retain makes the message the retained one of its topic, or removes that.
-// [MQTT-3.3.1-5] [MQTT-3.3.1-6] [MQTT-3.3.1-7]
-func (h *Hub) retain(pub *message.Publication) {
-	if len(pub.Payload) == 0 {
-		if old, ok := h.retained.Delete(string(pub.Topic)); ok {
-			h.retainedBytes.Add(-int64(len(old.Payload)))
-		}
-		return
+// retain makes m the retained message of the topic, nil for none, and returns
+// what it replaces.
+func (h *Hub) retain(topic string, m *message.Message) (old *message.Message) {
+	if m == nil {
+		old, _ = h.retained.Delete(topic)
+	} else {
+		old, _ = h.retained.Set(m.Topic, m)
+		h.retainedBytes.Add(int64(len(m.Payload)))
 	}
-	m := pub.Keep()
-	if old, ok := h.retained.Set(m.Topic, m); ok {
+	if old != nil {
 		h.retainedBytes.Add(-int64(len(old.Payload)))
 	}
-	h.retainedBytes.Add(int64(len(m.Payload)))
+	return old
 }
