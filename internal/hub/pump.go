@@ -169,10 +169,28 @@ func grown[T any](s []T, n int) []T {
 // replay is what is left of the retained messages that a new subscription
 // brings. A message that was replaced since is left out: its successor was
 // delivered as a live message.
+//
+// The messages are looked up when it is their turn: a client that subscribes
+// again and again and does not read costs one list.
 type replay struct {
-	list []*message.Message
-	qos  byte
-	ids  []uint32
+	filter string
+	last   uint64 // the messages are those until this number; see router.Retained
+	stored bool   // those of QoS 1 and 2 are in the store's queue already
+	begun  bool   // list has been made
+	list   []*message.Message
+	qos    byte
+	ids    []uint32
+}
+
+// begin looks the messages up.
+func (r *replay) begin(h *Hub) {
+	r.begun = true
+	h.retained.MatchUntil(r.filter, r.last, func(_ string, m *message.Message) bool {
+		if !r.stored || m.QoS == 0 {
+			r.list = append(r.list, m)
+		}
+		return true
+	})
 }
 
 // replayRetained sends retained messages while there is room, and reports whether
@@ -181,6 +199,12 @@ func (c *Client) replayRetained(b *transport.Batch, l *Local, ln *Link) (full bo
 	var pub message.Publication
 	for len(c.replay) > 0 {
 		r := &c.replay[0]
+		if c.room(ln) <= 0 {
+			return true
+		}
+		if !r.begun {
+			r.begin(c.hub)
+		}
 		for len(r.list) > 0 {
 			m := r.list[0]
 			if c.room(ln) <= 0 {
@@ -194,6 +218,7 @@ func (c *Client) replayRetained(b *transport.Batch, l *Local, ln *Link) (full bo
 				c.sendRetained(b, l, ln, r, &pub, m)
 			}
 		}
+		c.replay[0] = replay{}
 		c.replay = c.replay[1:]
 	}
 	c.replay = nil

@@ -108,26 +108,30 @@ func (c *Client) replySubscribe(b *transport.Batch, l *Local, recs []store.Recor
 	return nil
 }
 
-// bring collects the retained messages that the filter matches. Those of QoS 1
+// bring notes the retained messages that the filter matches. Those of QoS 1
 // and 2 of a durable session are queued in the store, so that a session that
 // goes on after a crash has them; all others are sent while there is room.
 func (c *Client) bring(b *transport.Batch, l *Local, s *subscription) {
-	var ids []uint32
+	r := replay{
+		filter: s.filter.Filter, last: c.hub.retained.Last(), stored: c.durable != 0 && s.options.QoS > 0, qos: s.options.QoS,
+	}
 	if s.options.ID != 0 {
-		ids = []uint32{s.options.ID}
+		r.ids = []uint32{s.options.ID}
 	}
-	r := replay{qos: s.options.QoS, ids: ids}
-	c.hub.retained.Match(s.filter.Filter, func(_ string, m *message.Message) bool {
-		if c.durable == 0 || m.QoS == 0 || r.qos == 0 {
-			r.list = append(r.list, m)
-		} else if !m.Expired(b.Now) {
-			c.queueRetained(l, &r, m)
-		}
-		return true
-	})
-	if len(r.list) > 0 {
-		c.replay = append(c.replay, r)
+	if r.stored {
+		full := c.sess.Full()
+		c.hub.retained.MatchUntil(r.filter, r.last, func(_ string, m *message.Message) bool {
+			switch {
+			case m.QoS == 0 || m.Expired(b.Now):
+			case full:
+				l.Stats.Dropped[QueueFull]++
+			default:
+				c.queueRetained(l, &r, m)
+			}
+			return true
+		})
 	}
+	c.replay = append(c.replay, r)
 }
 
 // queueRetained puts one retained message into the store's queue. c.mu is held.

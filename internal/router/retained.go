@@ -1,6 +1,7 @@
 package router
 
 import (
+	"math"
 	"slices"
 	"sync"
 
@@ -12,12 +13,14 @@ type Retained[V any] struct {
 	mu    sync.RWMutex
 	tree  tree[item[V]] // guarded by mu
 	count int           // guarded by mu
+	last  uint64        // guarded by mu; the number of the last Set
 }
 
 // item is immutable, so that it may be read without the lock.
 type item[V any] struct {
 	name string
 	v    V
+	n    uint64 // of its Set
 }
 
 // NewRetained returns an empty index.
@@ -25,9 +28,11 @@ func NewRetained[V any]() *Retained[V] { return new(Retained[V]) }
 
 // Set puts v at name and returns what it replaces. name must be valid; it is kept, at no cost if v holds it too.
 func (r *Retained[V]) Set(name string, v V) (old V, existed bool) {
-	it := &item[V]{name, v}
+	it := &item[V]{name: name, v: v}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.last++
+	it.n = r.last
 	n := r.tree.grow(name)
 	if n.val != nil {
 		old, existed = n.val.v, true
@@ -63,6 +68,13 @@ func (r *Retained[V]) Delete(name string) (old V, existed bool) {
 	return old, true
 }
 
+// Last returns the number of the last Set: they are counted. See [Retained.MatchUntil].
+func (r *Retained[V]) Last() uint64 {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.last
+}
+
 // Len returns the number of values.
 func (r *Retained[V]) Len() int {
 	r.mu.RLock()
@@ -78,9 +90,14 @@ func (r *Retained[V]) Len() int {
 // the call; a name that is set or deleted meanwhile is yielded once or not at all, whereby a value may be yielded that
 // was deleted an instant ago.
 func (r *Retained[V]) Match(filter string, yield func(name string, v V) bool) bool {
+	return r.MatchUntil(filter, math.MaxUint64, yield)
+}
+
+// MatchUntil is Match without the values that were set after the Set with the number last.
+func (r *Retained[V]) MatchUntil(filter string, last uint64, yield func(name string, v V) bool) bool {
 	const atOnce = 256 // values a batch
 	first, _, _ := topic.NextLevel(filter)
-	s := search[V]{filter: filter, wild: topic.IsWildcard(first)}
+	s := search[V]{filter: filter, wild: topic.IsWildcard(first), last: last}
 	s.nodes(0, &r.tree.root)
 	for len(s.stack) > 0 {
 		s.found = s.found[:0]
@@ -101,7 +118,8 @@ func (r *Retained[V]) Match(filter string, yield func(name string, v V) bool) bo
 // search is a walk that can be interrupted. Nodes that are cut off the tree meanwhile are empty and do no harm.
 type search[V any] struct {
 	filter string
-	wild   bool // the filter begins with a wildcard
+	wild   bool   // the filter begins with a wildcard
+	last   uint64 // values with a higher number are left out
 	stack  []pending[V]
 	found  []*item[V]
 }
@@ -176,7 +194,7 @@ func (s *search[V]) children(at int, n *node[item[V]]) {
 
 // take finds the value of a node, unless the filter begins with a wildcard and the name with $ [MQTT-4.7.2-1].
 func (s *search[V]) take(n *node[item[V]]) {
-	if n.val != nil && !(s.wild && n.val.name[0] == '$') {
+	if n.val != nil && n.val.n <= s.last && !(s.wild && n.val.name[0] == '$') {
 		s.found = append(s.found, n.val)
 	}
 }

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -347,5 +348,33 @@ func TestRetainedConcurrent(t *testing.T) {
 	n := 0
 	if r.Match("#", func(string, int) bool { n++; return n < 300 }) || n != 300 {
 		t.Errorf("stopped after %d", n)
+	}
+}
+
+// TestMatchUntil: what was set later is left out, also where it took the place of
+// something.
+func TestMatchUntil(t *testing.T) {
+	r := NewRetained[int]()
+	r.Set("a", 1)
+	r.Set("b", 2)
+	last := r.Last()
+	r.Set("b", 3)
+	r.Set("c", 4)
+	for _, tc := range []struct {
+		last uint64
+		want map[string]int
+	}{
+		{0, map[string]int{}},
+		{last, map[string]int{"a": 1}},
+		{r.Last(), map[string]int{"a": 1, "b": 3, "c": 4}},
+	} {
+		got := map[string]int{}
+		r.MatchUntil("#", tc.last, func(name string, v int) bool {
+			got[name] = v
+			return true
+		})
+		if !maps.Equal(got, tc.want) {
+			t.Errorf("until %d: got %v, want %v", tc.last, got, tc.want)
+		}
 	}
 }

@@ -60,6 +60,10 @@ func (s *Session) land(e *Entry) {
 	s.win.remove(e.PacketID)
 }
 
+// Full reports whether the queue is at its limit. What one SUBSCRIBE brings may
+// exceed it, but not what the next one brings.
+func (s *Session) Full() bool { return s.full(0) }
+
 func (s *Session) full(size int) bool {
 	n, _ := s.Waiting()
 	return s.p.QueueMessages > 0 && n >= s.p.QueueMessages ||
