@@ -134,3 +134,28 @@ func TestSubscribeDuringRetained(t *testing.T) {
 		t.Error("the message reached the late subscriber neither as a live nor as a retained one")
 	}
 }
+
+// TestQueuedIsCounted: messages that waited for the window of their receiver are
+// counted like all others when they are sent.
+func TestQueuedIsCounted(t *testing.T) {
+	b, stop := run(t, Config{MaxInflight: 1})
+	defer stop()
+	const messages = 5
+	got := make(chan struct{}, messages)
+	c, err := b.Subscribe(t.Context(), "a", 1, func(context.Context, *packet.Publish) { got <- struct{}{} })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	for range messages {
+		if err := b.Publish(t.Context(), Message{Topic: "a", Payload: []byte("12"), QoS: 1}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range messages {
+		<-got
+	}
+	if s := b.hub.Totals(); s.PublishOut != messages || s.PublishOutB != 2*messages {
+		t.Errorf("%d messages of %d bytes are counted, want %d of %d", s.PublishOut, s.PublishOutB, messages, 2*messages)
+	}
+}

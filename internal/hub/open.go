@@ -146,6 +146,9 @@ func (c *Client) resume(b *transport.Batch, incoming []uint16) error {
 	released := make([]bool, len(r.Inflight))
 	for i := range r.Inflight {
 		inflight[i], released[i] = entry(&r.Inflight[i]), r.Inflight[i].Released
+		if released[i] {
+			l.Stats.PacketsOut++ // its PUBREL
+		}
 	}
 	c.sess.Resume(append(incoming, r.Incoming...), inflight, released, r.Queued, int(r.Bytes), &l.fx)
 	c.continueWith(b, l, &l.fx)

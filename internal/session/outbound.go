@@ -225,6 +225,8 @@ func (s *Session) write(e *Entry, dup bool, now int64, fx *Effects) bool {
 	fx.Out = e.Message.Append(fx.Out, &c, now)
 	n := len(fx.Out) - start
 	if n > 0 && (s.p.MaximumPacket == 0 || n <= int(s.p.MaximumPacket)) {
+		fx.Sent++
+		fx.Payload += len(e.Message.Payload)
 		return true
 	}
 	fx.Out = fx.Out[:start]

@@ -101,6 +101,8 @@ const (
 type Effects struct {
 	Out     []byte // whole packets for the connection, in order
 	Changes []Change
+	Sent    int // messages among Out
+	Payload int // bytes of their payloads
 	Expired int // messages that were dropped because their time was over
 	TooBig  int // messages dropped for the client's Maximum Packet Size
 	Refill  int // how many messages to load from the store, behind Session.Cursor
@@ -112,7 +114,7 @@ func (e *Effects) Reset() {
 		e.Out = nil
 	}
 	e.Out, e.Changes = e.Out[:0], e.Changes[:0]
-	e.Expired, e.TooBig, e.Refill = 0, 0, 0
+	e.Sent, e.Payload, e.Expired, e.TooBig, e.Refill = 0, 0, 0, 0, 0
 }
 
 func (s *Session) change(fx *Effects, k ChangeKind, seq uint64, id uint16) {
