@@ -43,6 +43,7 @@ func (c *Conn) connect(b *transport.Batch, l *hub.Local, h packet.Header, body [
 	p := new(packet.Connect)
 	err := p.Decode(h.Flags, body, 0)
 	c.Version = p.Version
+	c.MaxPacket = int(p.MaximumPacketSize.Or(packet.MaxVarint + 5))
 	if err != nil {
 		return err
 	}
@@ -98,10 +99,14 @@ func (c *Conn) refuse(b *transport.Batch, l *hub.Local, err error) error {
 	}
 	l.Stats.PacketsOut++
 	ack := packet.Connack{Code: code}
+	out := ack.Append(nil, v)
 	if reason != "" {
 		ack.ReasonString = packet.Some(reason)
+		if long := ack.Append(nil, v); c.MaxPacket == 0 || len(long) <= c.MaxPacket { // [MQTT-3.2.2-19]
+			out = long
+		}
 	}
-	c.Conn.SendControl(b, ack.Append(nil, v))
+	c.Conn.SendControl(b, out)
 	return err
 }
 
@@ -160,7 +165,6 @@ func (c *Conn) open(b *transport.Batch, l *hub.Local, p *packet.Connect, user st
 		SendAliases:    p.TopicAliasMaximum.Or(0),
 		ReceiveAliases: cfg.TopicAliases,
 	}
-	c.MaxPacket = int(p.MaximumPacketSize.Or(packet.MaxVarint + 5))
 	c.Aliases = p.TopicAliasMaximum.Or(0) > 0
 	c.announce(p, &ack, o.ClientID)
 	o.Answer = func(dst []byte, present bool) []byte {

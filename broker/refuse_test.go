@@ -1,0 +1,51 @@
+package broker
+
+import (
+	"io"
+	"testing"
+	"time"
+
+	"github.com/nightjarmq/nightjar/packet"
+)
+
+// TestRefusalFits: the CONNACK that refuses a client says why, unless that makes
+// it larger than what the client takes. [MQTT-3.2.2-19]
+func TestRefusalFits(t *testing.T) {
+	b, stop := run(t, Config{RefuseEmptyClientID: true})
+	defer stop()
+	for _, tc := range []struct {
+		most packet.Opt[uint32]
+		says bool
+	}{
+		{packet.Opt[uint32]{}, true},
+		{packet.Some[uint32](100), true},
+		{packet.Some[uint32](45), false},
+	} {
+		c, err := b.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		c.SetDeadline(time.Now().Add(10 * time.Second))
+		k := packet.Connect{Version: packet.V5, CleanStart: true, MaximumPacketSize: tc.most}
+		if _, err := c.Write(k.Append(nil, packet.V5)); err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h, _, err := packet.ReadHeader(got)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := packet.Decode(h, got[h.Size:], packet.V5)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ack := p.(*packet.Connack)
+		if ack.Code != packet.ClientIdentifierNotValid || ack.ReasonString.Set != tc.says {
+			t.Errorf("maximum %d: got %d bytes, %v, with a reason string: %v", tc.most.Value, len(got), ack.Code, ack.ReasonString.Set)
+		}
+	}
+}
