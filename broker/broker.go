@@ -183,7 +183,7 @@ func (b *Broker) Run(ctx context.Context) error {
 	if b.cfg.SysInterval >= 0 {
 		work.Go(func() { b.sys.run(workCtx, cmp.Or(b.cfg.SysInterval, 10*time.Second)) })
 	}
-	if s, ok := b.store.(*disk.Store); ok {
+	if s, ok := b.store.(*disk.Store); ok && b.cfg.Control {
 		work.Go(func() { control.Serve(workCtx, b.cfg.Data, s, b.log) })
 	}
 	served := make(chan error, 1)

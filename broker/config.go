@@ -37,6 +37,9 @@ type Config struct {
 	// Durability says when something counts as stored, before it is
 	// acknowledged. It means something with Data only.
 	Durability Durability
+	// Control lets nightjar backup and inspect talk to the broker, through a Unix
+	// socket in Data that only its user may open.
+	Control bool
 	// Progress is told while a store is read at the start.
 	Progress func(sessions, messages int)
 

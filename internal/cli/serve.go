@@ -32,7 +32,7 @@ func (s *serveCommand) run(ctx context.Context, version string, io Streams) int 
 		fmt.Fprintf(io.Err, "nightjar: %v\n", err)
 		return exitUsage
 	}
-	cfg.Version = version
+	cfg.Version, cfg.Control = version, true
 	b, err := broker.New(cfg)
 	if err != nil {
 		fmt.Fprintf(io.Err, "nightjar: %v\n", err)
