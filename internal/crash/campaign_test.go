@@ -13,12 +13,11 @@ import (
 	"github.com/nightjarmq/nightjar/packet"
 )
 
-// How many clients of each kind a campaign has.
+// How many clients of each kind a campaign has beside its publishers and
+// subscribers.
 const (
-	publishers  = 50
-	subscribers = 50
-	mortals     = 4
-	resetters   = 4
+	mortals   = 4
+	resetters = 4
 )
 
 // campaign is one directory, many clients, and a broker that is killed.
@@ -26,7 +25,7 @@ type campaign struct {
 	seed  uint64
 	bin   string
 	dir   string // of everything
-	env   []string
+	size  int    // how many publishers, and how many subscribers
 	h     *history
 	log   *os.File
 	rnd   *rand.Rand // of the campaign itself
@@ -42,6 +41,7 @@ type campaign struct {
 	incarnation int // counts the starts
 	links       int // connections that clients hold
 	stopped     bool
+	armed       bool  // the broker kills itself at a failpoint
 	err         error // the first
 	messages    []message
 	retained    map[string]*retained
@@ -65,9 +65,9 @@ type stream struct {
 	qos       byte
 }
 
-func newCampaign(bin, dir string, seed uint64) (*campaign, error) {
+func newCampaign(bin, dir string, size int, seed uint64) (*campaign, error) {
 	c := &campaign{
-		seed: seed, bin: bin, dir: dir, rnd: random(seed, 0), began: time.Now(),
+		seed: seed, bin: bin, dir: dir, size: size, rnd: random(seed, 0), began: time.Now(),
 		retained: make(map[string]*retained), wills: make(map[int]int),
 	}
 	c.changed = sync.NewCond(&c.mu)
@@ -85,8 +85,9 @@ func newCampaign(bin, dir string, seed uint64) (*campaign, error) {
 // random is the n-th source of a campaign.
 func random(seed uint64, n int) *rand.Rand { return rand.New(rand.NewPCG(seed, uint64(n))) }
 
-// run plays the campaign.
-func (c *campaign) run(kills int) error {
+// run plays the campaign; harm is what is done to the broker while the clients
+// are at it.
+func (c *campaign) run(harm func() error) error {
 	defer func() {
 		c.fail(errors.New("over")) // nobody goes on
 		if c.broker != nil {
@@ -102,7 +103,7 @@ func (c *campaign) run(kills int) error {
 	subs := c.subscribe(&subscribing)
 	if c.failure() == nil {
 		c.publish(&others)
-		c.try(c.killing(kills))
+		c.try(harm())
 	}
 	c.finish()
 	others.Wait()
@@ -120,7 +121,7 @@ func (c *campaign) run(kills int) error {
 // subscribe starts the subscribers and returns when all have subscribed.
 func (c *campaign) subscribe(wg *sync.WaitGroup) (subs []*subscriber) {
 	var ready sync.WaitGroup
-	for i := range subscribers {
+	for i := range c.size {
 		s := newSubscriber(c, i, &ready)
 		subs = append(subs, s)
 		wg.Go(func() { c.live(s.who, s.life) })
@@ -131,7 +132,7 @@ func (c *campaign) subscribe(wg *sync.WaitGroup) (subs []*subscriber) {
 
 // publish starts everybody else.
 func (c *campaign) publish(wg *sync.WaitGroup) {
-	for i := range publishers {
+	for i := range c.size {
 		p := newPublisher(c, i)
 		wg.Go(func() { c.live(p.who, p.life) })
 	}
@@ -147,8 +148,8 @@ func (c *campaign) publish(wg *sync.WaitGroup) {
 
 // raise starts the broker, looks at the retained messages, and lets the clients
 // in.
-func (c *campaign) raise() error {
-	p, err := start(c.bin, filepath.Join(c.dir, "data"), c.log, c.env...)
+func (c *campaign) raise(env ...string) error {
+	p, err := start(c.bin, filepath.Join(c.dir, "data"), c.log, env...)
 	if err != nil {
 		return err
 	}
@@ -172,10 +173,7 @@ func (c *campaign) raise() error {
 func (c *campaign) killing(kills int) error {
 	for i := range kills {
 		after := time.NewTimer(5*time.Millisecond + time.Duration(c.rnd.Int64N(int64(1995*time.Millisecond))))
-		select {
-		case <-after.C:
-		case <-c.broker.ended: // at a failpoint
-		}
+		<-after.C
 		if c.failure() != nil {
 			return nil
 		}
@@ -194,7 +192,7 @@ func (c *campaign) killing(kills int) error {
 
 // killEarly kills the broker while it starts.
 func (c *campaign) killEarly() error {
-	p, err := start(c.bin, filepath.Join(c.dir, "data"), c.log, c.env...)
+	p, err := start(c.bin, filepath.Join(c.dir, "data"), c.log)
 	if err != nil {
 		return err
 	}
@@ -212,6 +210,7 @@ func (c *campaign) bringDown(why string, end func() error) {
 	c.mu.Lock()
 	c.addr = ""
 	close(c.down)
+	c.changed.Broadcast()
 	c.mu.Unlock()
 	c.h.note("broker", why)
 	c.try(end())
@@ -264,9 +263,7 @@ func (c *campaign) admit(who string) (*wire, error) {
 			return w, nil
 		}
 		c.release(nil)
-		select {
-		case <-down:
-		default:
+		if !c.killed(&wire{down: down}) {
 			return nil, fmt.Errorf("%s: %w", who, err)
 		}
 	}
@@ -289,15 +286,13 @@ func (c *campaign) killed(w *wire) bool {
 		return true
 	default:
 	}
-	if len(c.env) == 0 {
-		return false
+	c.mu.Lock()
+	armed := c.armed
+	c.mu.Unlock()
+	if armed {
+		<-w.down // it goes by itself, and somebody looks whether it did
 	}
-	select { // at a failpoint it goes by itself
-	case <-w.down:
-		return true
-	case <-time.After(patience):
-		return false
-	}
+	return armed
 }
 
 func (c *campaign) fail(err error) { c.try(err) }

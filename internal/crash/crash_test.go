@@ -30,24 +30,23 @@ func TestKill(t *testing.T) {
 		seed = rand.Uint64()
 	}
 	for ; kills > 0; kills -= perCampaign {
-		play(t, bin, seed, min(kills, perCampaign))
+		play(t, bin, seed, 50, func(c *campaign) error { return c.killing(min(kills, perCampaign)) })
 		seed++
 	}
 }
 
 // play plays one campaign and keeps its folder if it fails.
-func play(t *testing.T, bin string, seed uint64, kills int, env ...string) {
+func play(t *testing.T, bin string, seed uint64, size int, harm func(*campaign) error) {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "nightjar-crash-")
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := newCampaign(bin, dir, seed)
+	c, err := newCampaign(bin, dir, size, seed)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.env = env
-	if err := c.run(kills); err != nil {
+	if err := c.run(func() error { return harm(c) }); err != nil {
 		t.Fatalf("seed %d, see %s: %v", seed, dir, err)
 	}
 	received := 0
@@ -56,7 +55,7 @@ func play(t *testing.T, bin string, seed uint64, kills int, env ...string) {
 			received++
 		}
 	}
-	t.Logf("seed %d: %d kills, %d messages acknowledged, %d packets, slowest start %v, %v in all", seed, kills, received,
+	t.Logf("seed %d: %d starts, %d messages acknowledged, %d packets, slowest start %v, %v in all", seed, c.incarnation, received,
 		c.h.seq, c.slowest.Round(time.Millisecond), time.Since(c.began).Round(time.Second))
 	os.RemoveAll(dir)
 }

@@ -85,12 +85,12 @@ func (m *mortal) before(w *wire) (done bool, err error) {
 
 // awaitWill waits until the will has come, or the broker has gone.
 func (c *campaign) awaitWill(w *wire, will int) bool {
+	tooLate := time.Now().Add(patience)
 	late := time.AfterFunc(patience, c.changed.Broadcast)
 	defer late.Stop()
-	began := time.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for c.wills[will] == 0 && c.err == nil && c.incarnation == w.incarnation && c.addr != "" && time.Since(began) < patience {
+	for c.wills[will] == 0 && c.err == nil && c.incarnation == w.incarnation && c.addr != "" && time.Now().Before(tooLate) {
 		c.changed.Wait()
 	}
 	return c.wills[will] > 0

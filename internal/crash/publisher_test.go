@@ -188,7 +188,7 @@ func (p *publisher) topic() string {
 	case n < 40:
 		return "t/" + strconv.Itoa(p.rnd.IntN(someTopics))
 	case n < 65:
-		return "one/" + strconv.Itoa(p.rnd.IntN(subscribers))
+		return "one/" + strconv.Itoa(p.rnd.IntN(p.c.size))
 	case n < 70:
 		return "all/" + strconv.Itoa(p.rnd.IntN(3))
 	case n < 80:

@@ -109,7 +109,11 @@ func (w *wire) receive() (packet.Packet, uint64, error) {
 		if err != nil {
 			return nil, 0, fmt.Errorf("packet %x: %w", b, err)
 		}
-		return p, w.c.h.note(w.who, "< "+describe(p)), nil
+		n := w.c.h.note(w.who, "< "+describe(p))
+		if d, ok := p.(*packet.Disconnect); ok && d.Code == packet.ServerShuttingDown {
+			return nil, n, lost{errors.New("the broker stops")}
+		}
+		return p, n, nil
 	}
 }
 

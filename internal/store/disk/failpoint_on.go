@@ -40,11 +40,11 @@ func moments(fs vfs.FS) vfs.FS {
 }
 
 func kindOfFile(base string) string {
-	if kind, _, ok := strings.Cut(strings.ToLower(base), "-"); ok {
-		return kind // manifest, mirror
-	}
 	if kind, _, ok := strings.Cut(base, "."); ok && kind == "marker" {
 		return kind
+	}
+	if kind, _, ok := strings.Cut(strings.ToLower(base), "-"); ok {
+		return kind // manifest, mirror
 	}
 	if ext := filepath.Ext(base); len(ext) > 1 {
 		return ext[1:] // log, sst
