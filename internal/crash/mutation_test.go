@@ -100,7 +100,7 @@ func TestMutations(t *testing.T) {
 				t.Fatal(err)
 			}
 			began := time.Now()
-			out, err := goTest(root, m.test)
+			out, err := goTest(root, t.TempDir(), m.test)
 			if uerr := undo(); uerr != nil {
 				t.Fatal(uerr)
 			}
@@ -116,11 +116,13 @@ func TestMutations(t *testing.T) {
 	}
 }
 
-func goTest(root string, args []string) ([]byte, error) {
+// goTest runs a test in the tree; what it leaves goes to tmp.
+func goTest(root, tmp string, args []string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "go", append([]string{"test", "-count=1", "-vet=off"}, args...)...)
 	cmd.Dir = root
+	cmd.Env = append(os.Environ(), "TMPDIR="+tmp)
 	return cmd.CombinedOutput()
 }
 
