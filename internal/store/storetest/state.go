@@ -66,7 +66,7 @@ func waiting(s store.Store, id store.SessionID) ([]store.Entry, error) {
 			return all, err
 		}
 		if len(all) > had+3 {
-			return nil, fmt.Errorf("Queue gave %d entries, 3 were asked for", len(all)-had)
+			return nil, fmt.Errorf("queue gave %d entries, 3 were asked for", len(all)-had)
 		}
 		after = all[len(all)-1].Seq
 	}
