@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/nightjarmq/nightjar/internal/message"
@@ -148,7 +149,8 @@ func (c *Client) queueRetained(l *Local, r *replay, m *message.Message) {
 	c.sess.Missed(m.Size())
 }
 
-// Unsubscribe handles an UNSUBSCRIBE; answer makes the UNSUBACK.
+// Unsubscribe handles an UNSUBSCRIBE; answer makes the UNSUBACK. Retained
+// messages that the subscription brought and that wait for room are not sent.
 // [MQTT-3.10.4-1] [MQTT-3.10.4-4]
 func (h *Hub) Unsubscribe(b *transport.Batch, ln *Link, filters []string, answer func(dst []byte, codes []packet.Code) []byte) error {
 	l, c := local(b), ln.Client
@@ -170,6 +172,8 @@ func (h *Hub) Unsubscribe(b *transport.Batch, ln *Link, filters []string, answer
 			h.routes.Unsubscribe(c, f)
 			if f.Share != "" {
 				h.shared.Add(-1)
+			} else { // [MQTT-3.10.4-2]
+				c.replay = slices.DeleteFunc(c.replay, func(r replay) bool { return r.filter == f.Filter })
 			}
 			if c.durable != 0 {
 				recs = append(recs, &store.Unsubscribed{Session: c.durable, Filter: s})
