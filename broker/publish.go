@@ -20,8 +20,8 @@ type Message struct {
 
 // Publish publishes a message as the broker itself, which may write to every
 // topic. It returns when everything that an acknowledgement would imply is
-// durable. The payload is not kept. Errors: an invalid topic or QoS, a store
-// that refuses, the end of ctx.
+// durable. The payload is not kept. Errors: an invalid topic or QoS, more
+// than the protocol's 256 MiB, a store that refuses, the end of ctx.
 func (b *Broker) Publish(ctx context.Context, m Message) error {
 	if err := topic.ValidateName(m.Topic); err != nil {
 		return fmt.Errorf("publish to %q: %w", m.Topic, err)
@@ -31,6 +31,10 @@ func (b *Broker) Publish(ctx context.Context, m Message) error {
 	}
 	if m.QoS > 2 {
 		return fmt.Errorf("publish to %q: QoS %d does not exist", m.Topic, m.QoS)
+	}
+	const lengths = 5 // of topic and properties, and a packet identifier
+	if lengths+len(m.Topic)+len(m.Payload) > packet.MaxVarint {
+		return fmt.Errorf("publish to %q: %d bytes do not fit into a packet", m.Topic, len(m.Payload))
 	}
 	batch := b.net.Batch()
 	var pub message.Publication

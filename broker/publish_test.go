@@ -2,6 +2,9 @@ package broker
 
 import (
 	"context"
+	"runtime"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -157,5 +160,62 @@ func TestQueuedIsCounted(t *testing.T) {
 	}
 	if s := b.hub.Totals(); s.PublishOut != messages || s.PublishOutB != 2*messages {
 		t.Errorf("%d messages of %d bytes are counted, want %d of %d", s.PublishOut, s.PublishOutB, messages, 2*messages)
+	}
+}
+
+// TestPublishRefuses: what cannot be said in MQTT is an error, and does not become
+// a retained message.
+func TestPublishRefuses(t *testing.T) {
+	b, stop := run(t, Config{})
+	defer stop()
+	for _, m := range []Message{
+		{Topic: ""},
+		{Topic: "a/+"},
+		{Topic: "a\xff"},
+		{Topic: strings.Repeat("a", 65536)},
+		{Topic: "a", QoS: 3},
+		{Topic: "a", Payload: make([]byte, packet.MaxVarint-5)},
+	} {
+		m.Retain = true
+		if b.Publish(t.Context(), m) == nil {
+			t.Errorf("no error for a topic of %d bytes, a payload of %d and QoS %d", len(m.Topic), len(m.Payload), m.QoS)
+		}
+	}
+	if n, _ := b.hub.Retained(); n != 0 {
+		t.Errorf("%d retained messages", n)
+	}
+}
+
+// TestSharedDroppedOnce: a message that no member of a shared subscription takes
+// is one message dropped.
+func TestSharedDroppedOnce(t *testing.T) {
+	b, stop := run(t, Config{MaxQueuedMessages: 1})
+	defer stop()
+	const members = 3
+	for i := range members {
+		o := client.Options{ClientID: strconv.Itoa(i), Version: packet.V5, SessionExpiry: packet.Some[uint32](100)}
+		c, err := b.Dial(t.Context(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Subscribe(t.Context(), client.To("$share/g/a", 1), func(context.Context, *packet.Publish) {}); err != nil {
+			t.Fatal(err)
+		}
+		c.Close()
+	}
+	for b.hub.Gauges().Connected > 0 {
+		runtime.Gosched()
+	}
+	for range members + 2 {
+		if err := b.Publish(t.Context(), Message{Topic: "a", QoS: 1}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	dropped := int64(0)
+	for _, n := range b.hub.Totals().Dropped {
+		dropped += n
+	}
+	if dropped != 2 {
+		t.Errorf("%d messages are counted as dropped, want 2", dropped)
 	}
 }

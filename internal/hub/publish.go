@@ -329,6 +329,7 @@ func (c *Client) withdraw(p *pending, size int) {
 
 // deliverShared gives the message to one member of the group: the next one that
 // is connected and has room, else the next that can queue it. [MQTT-4.8.2-4]
+// A message that nobody took counts as dropped once, however many refused it.
 func (h *Hub) deliverShared(b *transport.Batch, l *Local, g *router.Group[*Client], pub *message.Publication) int {
 	n := len(g.Members)
 	start := int(g.Next() % uint64(n))
@@ -336,14 +337,17 @@ func (h *Hub) deliverShared(b *transport.Batch, l *Local, g *router.Group[*Clien
 	if pub.QoS > 0 {
 		share = g.Name
 	}
+	dropped := l.Stats.Dropped
 	for _, pass := range [...]func(*Client) bool{(*Client).ready, (*Client).Connected, (*Client).absent} {
 		for i := range n {
 			d := &g.Members[(start+i)%n]
 			if pass(d.To) && h.deliver(b, l, d, pub, share) > 0 {
+				l.Stats.Dropped = dropped
 				return 1
 			}
 		}
 	}
+	l.Stats.Dropped = dropped
 	l.Stats.Dropped[NoMember]++
 	return 0
 }
