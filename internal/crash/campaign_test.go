@@ -56,6 +56,7 @@ type message struct {
 	acked uint64 // PUBACK or PUBREC in the history, 0 when none came
 
 	removes bool // the retained message: no payload that says who it is
+	again   bool // sent more than once
 }
 
 // stream is what has an order. [MQTT-4.6.0-5]

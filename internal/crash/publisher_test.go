@@ -132,6 +132,9 @@ func (p *publisher) again(w *wire) error {
 		dup := o.Publish
 		dup.Dup = true
 		list = append(list, &dup)
+		p.c.mu.Lock()
+		p.c.messages[o.message].again = true
+		p.c.mu.Unlock()
 	}
 	_, err := w.send(list...)
 	return err
