@@ -44,7 +44,7 @@ func (f *file) imports(t *testing.T) []string {
 	return paths
 }
 
-// ignored are folders that are made, not written.
+// ignored are folders that are made, not written, and what git keeps.
 var ignored = []string{".git", "node_modules", "__pycache__", "bin", "dist"}
 
 // source reads the project.
@@ -61,7 +61,7 @@ func source(t *testing.T) []*file {
 			}
 			return nil
 		}
-		if !d.Type().IsRegular() {
+		if !d.Type().IsRegular() || slices.Contains(ignored, d.Name()) { // in a worktree .git is a file
 			return nil
 		}
 		rel, err := filepath.Rel(root, name)
