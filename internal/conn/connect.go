@@ -87,6 +87,8 @@ func (c *Conn) authenticated(b *transport.Batch, l *hub.Local, r *authResult) er
 
 // refuse answers CONNECT with the error's code, where the version has a way to
 // say it, and returns the error. [MQTT-3.1.4-2] [MQTT-3.2.2-6]
+// The caller closes the connection. [MQTT-3.2.2-7] [MQTT-4.12.0-4] [MQTT-3.2.2-20] [MQTT-3.1.4-6]
+// [3.1.1: MQTT-3.1.3-9]
 func (c *Conn) refuse(b *transport.Batch, l *hub.Local, err error) error {
 	l.Stats.Refused++
 	code, reason := explain(err)
@@ -106,7 +108,9 @@ func (c *Conn) refuse(b *transport.Batch, l *hub.Local, err error) error {
 			out = long
 		}
 	}
-	c.Conn.SendControl(b, out)
+	if v < packet.V5 || c.MaxPacket == 0 || len(out) <= c.MaxPacket { // [MQTT-3.1.2-24]
+		c.Conn.SendControl(b, out)
+	}
 	return err
 }
 
@@ -116,6 +120,7 @@ func (c *Conn) limits() *Limits {
 }
 
 // checkConnect refuses what this broker does not do.
+// Every other Client Identifier is taken. [MQTT-3.1.3-5]
 func (c *Conn) checkConnect(p *packet.Connect) error {
 	cfg := &c.srv.cfg
 	if l := c.limits(); l != nil && int(p.Version) < len(l.Versions) && l.Versions[p.Version] {
@@ -140,12 +145,13 @@ func (c *Conn) checkConnect(p *packet.Connect) error {
 }
 
 // open makes or continues the session and answers CONNECT.
+// [MQTT-3.1.4-5] [MQTT-3.2.0-2]
 func (c *Conn) open(b *transport.Batch, l *hub.Local, p *packet.Connect, user string) error {
 	cfg := &c.srv.cfg
 	ack := packet.Connack{}
 	o := hub.Opening{
 		ClientID: p.ClientID, User: user, CleanStart: p.CleanStart,
-		Expiry: sessionExpiry(p), Will: will(p.Will), Link: &c.Link,
+		Expiry: sessionExpiry(p), Will: will(p.Will), Link: &c.Link, // [MQTT-3.1.2-7]
 	}
 	if o.ClientID == "" { // [MQTT-3.1.3-6] [MQTT-3.1.3-7] [MQTT-3.2.2-16]
 		o.ClientID = cfg.ClientIDPrefix + rand.Text()
@@ -159,7 +165,7 @@ func (c *Conn) open(b *transport.Batch, l *hub.Local, p *packet.Connect, user st
 	c.setKeepAlive(p, &ack)
 	o.Params = session.Params{
 		Version:        p.Version,
-		SendMaximum:    min(p.ReceiveMaximum.Or(65535), cfg.inflight(p.Version)),
+		SendMaximum:    min(p.ReceiveMaximum.Or(65535), cfg.inflight(p.Version)), // [MQTT-4.9.0-1]
 		ReceiveMaximum: cfg.ReceiveMaximum,
 		MaximumPacket:  p.MaximumPacketSize.Or(0),
 		SendAliases:    p.TopicAliasMaximum.Or(0),
@@ -167,6 +173,9 @@ func (c *Conn) open(b *transport.Batch, l *hub.Local, p *packet.Connect, user st
 	}
 	c.Aliases = p.TopicAliasMaximum.Or(0) > 0
 	c.announce(p, &ack, o.ClientID)
+	if p.Version >= packet.V5 && len(ack.Append(nil, p.Version)) > c.MaxPacket { // [MQTT-3.1.2-24]
+		return &packet.Error{Code: packet.PacketTooLarge, Clause: "MQTT-3.1.2-24", Msg: "CONNACK exceeds the client's Maximum Packet Size"}
+	}
 	o.Answer = func(dst []byte, present bool) []byte {
 		ack.SessionPresent = present
 		return ack.Append(dst, p.Version)
@@ -207,13 +216,13 @@ func sessionExpiry(p *packet.Connect) uint32 {
 	if p.CleanStart { // [3.1.1: MQTT-3.1.2-6]
 		return 0
 	}
-	return hub.NeverExpires
+	return hub.NeverExpires // [3.1.1: MQTT-3.1.2-4]
 }
 
 // setKeepAlive bounds the keep-alive time, which a 5.0 client is told.
 // [MQTT-3.1.2-21] [MQTT-3.2.2-21]
 func (c *Conn) setKeepAlive(p *packet.Connect, ack *packet.Connack) {
-	seconds := p.KeepAlive
+	seconds := p.KeepAlive // [MQTT-3.2.2-22]
 	if most := c.srv.cfg.MaxKeepAlive; most != 0 && p.Version >= packet.V5 && (seconds == 0 || seconds > most) {
 		seconds = most
 		ack.ServerKeepAlive = packet.Some(seconds)
@@ -254,7 +263,7 @@ func (c *Conn) announce(p *packet.Connect, ack *packet.Connack, clientID string)
 	if p.RequestResponseInfo.Or(0) == 1 && cfg.ResponseInfo != nil { // [MQTT-3.1.2-28]
 		ack.ResponseInfo = packet.Some(cfg.ResponseInfo(clientID))
 	}
-	if c.auth != nil && c.auth.method != nil { // [MQTT-4.12.0-5]
+	if c.auth != nil && c.auth.method != nil { // [MQTT-4.12.0-5] [MQTT-4.12.0-6]
 		ack.AuthMethod = packet.Some(c.auth.method.Name())
 		ack.AuthData = c.auth.reply
 	}
@@ -265,7 +274,7 @@ func will(w *packet.Will) *store.Will {
 	if w == nil {
 		return nil
 	}
-	m := &message.Message{Topic: w.Topic, Payload: w.Payload, QoS: w.QoS, Retain: w.Retain}
+	m := &message.Message{Topic: w.Topic, Payload: w.Payload, QoS: w.QoS, Retain: w.Retain} // [MQTT-3.1.2-14] [MQTT-3.1.2-15]
 	m.Props = willProps(w)
 	return &store.Will{Message: m, Expiry: w.MessageExpiry, Delay: w.DelayInterval.Or(0)}
 }
@@ -281,7 +290,7 @@ func willProps(w *packet.Will) []byte {
 	if w.ResponseTopic.Set {
 		p.ResponseTopic = []byte(w.ResponseTopic.Value)
 	}
-	for _, u := range w.User {
+	for _, u := range w.User { // [MQTT-3.1.3-10]
 		p.User = append(p.User, packet.UserPair{Key: []byte(u.Key), Value: []byte(u.Value)})
 	}
 	raw := p.Append(nil, packet.V5)

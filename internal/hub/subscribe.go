@@ -22,13 +22,16 @@ func (h *Hub) Subscribe(b *transport.Batch, ln *Link, p *packet.Subscribe, answe
 			return &packet.Error{Code: packet.ProtocolError, Clause: "MQTT-3.8.3-4", Msg: "No Local on a shared subscription"}
 		}
 	}
+	if err := ln.checkAnswer(len(p.Filters)); err != nil {
+		return err
+	}
 	l, c := local(b), ln.Client
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.link.Load() != ln { // taken over meanwhile
 		return nil
 	}
-	codes := make([]packet.Code, len(p.Filters))
+	codes := make([]packet.Code, len(p.Filters)) // [MQTT-3.8.4-5] [MQTT-3.9.3-1] [3.1.1: MQTT-3.9.3-2]
 	var recs []store.Record
 	var bring []subscription
 	for i := range p.Filters {
@@ -38,7 +41,7 @@ func (h *Hub) Subscribe(b *transport.Batch, ln *Link, p *packet.Subscribe, answe
 		if code >= packet.UnspecifiedError {
 			continue
 		}
-		existed := c.subscribe(sub)
+		existed := c.subscribe(sub) // [MQTT-3.8.4-4]
 		if c.durable != 0 {
 			recs = append(recs, &store.Subscribed{Session: c.durable, Filter: f.Filter, Options: f.Options, ID: sub.options.ID})
 		}
@@ -57,6 +60,8 @@ func (h *Hub) Subscribe(b *transport.Batch, ln *Link, p *packet.Subscribe, answe
 }
 
 // judge decides about one filter of a SUBSCRIBE. [MQTT-3.8.4-7]
+// The Maximum QoS binds publishers, not subscribers; wildcards are supported. [MQTT-3.2.2-10]
+// [3.1.1: MQTT-3.8.3-2]
 func (h *Hub) judge(l *Local, c *Client, f *packet.SubscribeFilter, id uint32) (subscription, packet.Code) {
 	parsed, err := topic.ParseFilterDepth(f.Filter, h.cfg.MaxLevels)
 	if err != nil {
@@ -93,6 +98,16 @@ func (c *Client) subscribe(s subscription) (existed bool) {
 // [MQTT-3.3.1-9] [MQTT-3.3.1-10] [MQTT-3.3.1-11]
 func brings(s subscription, existed bool) bool {
 	return s.filter.Share == "" && (s.retain == 0 || s.retain == 1 && !existed)
+}
+
+// checkAnswer refuses a request whose SUBACK or UNSUBACK with n codes exceeds what
+// the client takes: it would wait for ever. [MQTT-3.1.2-24]
+func (l *Link) checkAnswer(n int) error {
+	body := 2 + 1 + n // the identifier, no properties, the codes
+	if l.Version < packet.V5 || l.fits(1+packet.VarintSize(uint32(body))+body) {
+		return nil
+	}
+	return &packet.Error{Code: packet.PacketTooLarge, Clause: "MQTT-3.1.2-24", Msg: "the answer exceeds the client's Maximum Packet Size"}
 }
 
 func (c *Client) replySubscribe(b *transport.Batch, l *Local, recs []store.Record, answer []byte) error {
@@ -152,14 +167,18 @@ func (c *Client) queueRetained(l *Local, r *replay, m *message.Message) {
 // Unsubscribe handles an UNSUBSCRIBE; answer makes the UNSUBACK. Retained
 // messages that the subscription brought and that wait for room are not sent.
 // [MQTT-3.10.4-1] [MQTT-3.10.4-4]
+// What is in the window or the queue of the session stays there. [MQTT-3.10.4-3]
 func (h *Hub) Unsubscribe(b *transport.Batch, ln *Link, filters []string, answer func(dst []byte, codes []packet.Code) []byte) error {
+	if err := ln.checkAnswer(len(filters)); err != nil {
+		return err
+	}
 	l, c := local(b), ln.Client
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.link.Load() != ln { // taken over meanwhile
 		return nil
 	}
-	codes := make([]packet.Code, len(filters))
+	codes := make([]packet.Code, len(filters)) // [MQTT-3.10.4-6] [MQTT-3.11.3-1]
 	var recs []store.Record
 	for i, s := range filters {
 		f, err := topic.ParseFilterDepth(s, h.cfg.MaxLevels)
