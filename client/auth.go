@@ -39,6 +39,7 @@ func (c *Client) stepAuth(ctx context.Context, h packet.Header, body []byte, wri
 }
 
 // answerAuth asks the Authenticator.
+// The answer has no Reason String and no User Properties. [MQTT-3.15.2-2] [MQTT-3.15.2-3]
 func (c *Client) answerAuth(ctx context.Context, a *packet.Auth) (*packet.Auth, error) {
 	m := c.opt.Auth
 	switch {
@@ -57,6 +58,7 @@ func (c *Client) answerAuth(ctx context.Context, a *packet.Auth) (*packet.Auth, 
 }
 
 // onAuth handles AUTH on a living connection, which belongs to a re-authentication of ours.
+// An Authenticator that is not content ends the connection. [MQTT-4.12.1-2]
 func (c *Client) onAuth(ctx context.Context, a *packet.Auth) error {
 	c.mu.Lock()
 	waiting := c.reauth

@@ -86,6 +86,9 @@ func Dial(ctx context.Context, rawURL string, o Options) (*Client, error) {
 		}
 	}
 	o = o.withDefaults()
+	if o.Version < packet.V5 && o.Resume && o.ClientID == "" { // [3.1.1: MQTT-3.1.3-7]
+		return nil, errors.New("connect: before 5.0 a session needs a ClientID: set one, or clear Resume")
+	}
 	if !o.Session.inUse.CompareAndSwap(false, true) {
 		return nil, ErrSessionInUse
 	}
@@ -146,6 +149,7 @@ func (c *Client) run() {
 }
 
 // refuse ends the connection because of err. If the server is to blame it is told so (5.0 section 4.13.1).
+// [3.1.1: MQTT-4.8.0-1] [MQTT-4.13.2-1]
 func (c *Client) refuse(err error) {
 	var broken *packet.Error
 	if !errors.As(err, &broken) || c.v < packet.V5 {
@@ -161,6 +165,7 @@ func (c *Client) refuse(err error) {
 }
 
 // fail ends the connection at once.
+// [3.1.1: MQTT-4.8.0-2]
 func (c *Client) fail(err error) {
 	c.mu.Lock()
 	first := c.err == nil
@@ -176,6 +181,7 @@ func (c *Client) fail(err error) {
 }
 
 // finish lets the writer send what is buffered and then close. The caller holds the lock.
+// [MQTT-3.14.4-1]
 func (c *Client) finish(err error) {
 	c.err = err
 	c.finishing = true
@@ -232,7 +238,8 @@ func (c *Client) Close() error {
 
 // Disconnect sends what is buffered and then d, or "normal disconnection" when d is nil, and returns when both goroutines
 // have ended. It does not wait for acknowledgements of the server, but it does wait for a handler that is running, so that
-// the message it handles is acknowledged. When ctx ends first the connection is cut and its error returned.
+// the message it handles is acknowledged. When ctx ends first the connection is cut and its error returned. A ReasonString
+// and User properties that would make d larger than the server takes are left out.
 //
 // A handler may call it with its own context. Then it returns at once, the message at hand is the last one that is handled,
 // and DISCONNECT follows its acknowledgement.
@@ -240,6 +247,7 @@ func (c *Client) Disconnect(ctx context.Context, d *packet.Disconnect) error {
 	if d == nil {
 		d = new(packet.Disconnect)
 	}
+	d = c.fitting(d)
 	c.mu.Lock()
 	err := c.err
 	switch {
@@ -265,6 +273,16 @@ func (c *Client) Disconnect(ctx context.Context, d *packet.Disconnect) error {
 		return lost(err)
 	}
 	return nil
+}
+
+// fitting is d without what would make it larger than the server takes [MQTT-3.14.2-3], [MQTT-3.14.2-4].
+func (c *Client) fitting(d *packet.Disconnect) *packet.Disconnect {
+	if len(d.Append(nil, c.v)) <= c.limits.packetSize {
+		return d
+	}
+	short := *d
+	short.ReasonString, short.User = packet.Opt[string]{}, nil
+	return &short
 }
 
 type handlerKey struct{}

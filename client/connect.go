@@ -20,7 +20,7 @@ func (c *Client) handshake(ctx context.Context) error {
 		}
 		hello.AuthMethod, hello.AuthData = packet.Some(a.Method()), data
 	}
-	if err := c.write(hello); err != nil {
+	if err := c.write(hello); err != nil { // [MQTT-3.1.0-1]
 		return fmt.Errorf("connect: %w", err)
 	}
 	for {
@@ -34,7 +34,7 @@ func (c *Client) handshake(ctx context.Context) error {
 		switch h.Type {
 		case packet.TypeConnack:
 			return c.reject(c.accept(h, body))
-		case packet.TypeAuth:
+		case packet.TypeAuth: // nothing else is sent before CONNACK [MQTT-3.1.2-30]
 			if err := c.stepAuth(ctx, h, body, c.write); err != nil {
 				return c.reject(err)
 			}
@@ -77,7 +77,7 @@ func (c *Client) accept(h packet.Header, body []byte) error {
 		c.opt.Trace(false, a)
 	}
 	if a.Code != packet.Success {
-		return &Error{Op: "connect", Code: a.Code, Reason: a.ReasonString.Or(""), ServerReference: a.ServerReference.Or("")}
+		return &Error{Op: "connect", Code: a.Code, Reason: a.ReasonString.Or(""), ServerReference: a.ServerReference.Or("")} // Dial closes the connection [MQTT-4.13.2-1]
 	}
 	if a.SessionPresent && !c.opt.Resume { // [MQTT-3.2.2-2]; [MQTT-3.2.2-4]: such a session cannot be ours
 		return violation(packet.ProtocolError, "MQTT-3.2.2-2", "session present after a clean start")
@@ -91,7 +91,7 @@ func (c *Client) accept(h packet.Header, body []byte) error {
 	c.id = a.AssignedClientID.Or(c.opt.ClientID) // [MQTT-3.2.2-16]
 	c.limits = limits{
 		maxQoS: a.MaximumQoS.Or(2), retain: a.RetainAvailable.Or(1) == 1,
-		packetSize: int(a.MaximumPacketSize.Or(packet.MaxVarint + 5)), aliases: a.TopicAliasMaximum.Or(0),
+		packetSize: int(a.MaximumPacketSize.Or(packet.MaxVarint + 5)), aliases: a.TopicAliasMaximum.Or(0), // [MQTT-3.2.2-18]
 	}
 	keep := a.ServerKeepAlive.Or(c.opt.keepAliveSeconds()) // [MQTT-3.1.2-21], [MQTT-3.2.2-21]
 	c.tick = time.Duration(keep) * time.Second
@@ -99,7 +99,7 @@ func (c *Client) accept(h packet.Header, body []byte) error {
 	c.conn.SetDeadline(time.Time{})
 	present := a.SessionPresent || c.v < packet.V311 && c.opt.Resume // 3.1 does not tell
 	if !present {
-		c.session.reset() // [MQTT-3.2.2-5]
+		c.session.reset() // [MQTT-3.2.2-5] [MQTT-3.1.2-4] [3.1.1: MQTT-3.1.2-6]
 	}
 	c.resend()
 	return nil
@@ -119,7 +119,7 @@ func (c *Client) resend() {
 			}
 			continue
 		}
-		o.state = notSent
+		o.state = notSent // whatever has expired meanwhile [MQTT-4.3.3-7] [MQTT-4.3.3-13]
 		c.backlog = append(c.backlog, o)
 	}
 	for len(c.backlog) > 0 {
@@ -143,7 +143,7 @@ func (c *Client) sendBacklog() {
 	}
 	n := len(c.buf)
 	c.buf = append(c.buf, o.encoded...)
-	c.buf[n] |= dupFlag // [MQTT-3.3.1-1]
+	c.buf[n] |= dupFlag // [MQTT-3.3.1-1] [MQTT-3.3.1-3]
 	c.signal()
 }
 

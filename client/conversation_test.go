@@ -26,6 +26,7 @@ func TestConnectRefused(t *testing.T) {
 }
 
 // What a server may not do ends the connection with the right DISCONNECT.
+// [MQTT-4.13.2-1]
 func TestServerViolations(t *testing.T) {
 	for name, test := range map[string]struct {
 		o    client.Options
@@ -87,6 +88,7 @@ func TestServerDisconnects(t *testing.T) {
 
 // Acknowledgements leave in the order of the messages, a QoS 2 message is handed over once however often it is sent, and
 // its number may be used again afterwards [MQTT-4.6.0-2], [MQTT-4.3.3-10], [MQTT-4.3.3-12].
+// [MQTT-2.2.1-5] [MQTT-3.3.4-1] [MQTT-4.3.2-4] [MQTT-4.3.2-5] [MQTT-4.3.3-8] [MQTT-4.3.3-11]
 func TestInboundQoS(t *testing.T) {
 	var got []string // written by the reading goroutine only, read after Done
 	c, p := connect(t, client.Options{Handler: func(_ context.Context, m *packet.Publish) { got = append(got, text(m)) }}, ok())
@@ -126,6 +128,7 @@ func TestInboundAliases(t *testing.T) {
 
 // The server's Receive Maximum bounds what is in flight, whatever else is sent [MQTT-4.9.0-2], [MQTT-4.9.0-3]. A failed
 // PUBREC gives the place back.
+// [MQTT-3.3.4-7] [MQTT-3.3.4-8] [MQTT-4.9.0-1] [MQTT-4.3.3-2] [MQTT-4.3.3-4]
 func TestSendQuota(t *testing.T) {
 	c, p := connect(t, client.Options{}, &packet.Connack{ReceiveMaximum: packet.Some[uint16](2)})
 	errs := make(chan error, 3)
@@ -162,6 +165,8 @@ func TestSendQuota(t *testing.T) {
 
 // After a lost connection PUBLISH goes out again with DUP, PUBREL without, in the original order and within the new quota
 // [MQTT-4.4.0-1], [MQTT-3.3.1-1], [MQTT-4.6.0-1].
+// [MQTT-3.1.2-23] [MQTT-3.3.1-3] [MQTT-4.3.2-2] [MQTT-4.3.2-3] [MQTT-4.3.3-3] [MQTT-4.3.3-5]
+// [MQTT-4.3.3-6]
 func TestResend(t *testing.T) {
 	s := new(client.Session)
 	o := client.Options{ClientID: "r", Resume: true, Session: s}
@@ -243,6 +248,7 @@ func (a *countingAuth) Continue(_ context.Context, data []byte) ([]byte, error) 
 }
 
 // Extended authentication: at the start, again later, and refused [MQTT-4.12.0-3], [MQTT-4.12.1-1].
+// Until CONNACK nothing else is sent [MQTT-3.1.2-30].
 func TestAuth(t *testing.T) {
 	ask := func(data string) *packet.Auth {
 		return &packet.Auth{Code: packet.ContinueAuthentication, AuthMethod: packet.Some("count"), AuthData: []byte(data)}
@@ -275,6 +281,7 @@ func TestAuth(t *testing.T) {
 
 // PINGREQ goes out when nothing else does [MQTT-3.1.2-20], with the server's interval [MQTT-3.1.2-21], and a server that
 // does not answer is given up after half an interval.
+// [MQTT-3.2.2-21]
 func TestKeepAlive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, p := connect(t, client.Options{KeepAlive: time.Hour}, &packet.Connack{ServerKeepAlive: packet.Some[uint16](10)})

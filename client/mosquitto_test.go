@@ -94,6 +94,7 @@ func TestRoundTrip(t *testing.T) {
 }
 
 // Messages of one publisher stay in order while many are under way, and none is lost or doubled.
+// [MQTT-4.2-1]
 func TestOrderUnderLoad(t *testing.T) {
 	b := mosquittotest.Start(t, "max_queued_messages 0\n")
 	versions(t, func(t *testing.T, v packet.Version) {

@@ -113,7 +113,7 @@ func (o *Options) keepAliveSeconds() uint16 {
 
 // connect builds the CONNECT packet.
 func (o *Options) connect() *packet.Connect {
-	p := &packet.Connect{
+	p := &packet.Connect{ // [MQTT-3.1.3-2]
 		Version: o.Version, CleanStart: !o.Resume, KeepAlive: o.keepAliveSeconds(), ClientID: o.ClientID, Will: o.Will,
 		SessionExpiry: o.SessionExpiry, RequestResponseInfo: o.RequestResponseInfo,
 		RequestProblemInfo: o.RequestProblemInfo, User: o.User,

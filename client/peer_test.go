@@ -14,10 +14,11 @@ import (
 
 // peer is a server that does what the test says, over net.Pipe.
 type peer struct {
-	t    *testing.T
-	conn net.Conn
-	buf  []byte
-	v    packet.Version
+	t       *testing.T
+	conn    net.Conn
+	buf     []byte
+	v       packet.Version
+	connect *packet.Connect // what came first [MQTT-3.1.0-1]
 }
 
 // connect dials a peer that answers CONNECT with answer. The test gets both ends.
@@ -45,7 +46,10 @@ func tryConnect(t *testing.T, o client.Options, script func(p *peer)) (*client.C
 	scripted := make(chan struct{})
 	go func() {
 		defer close(scripted)
-		p.expect("CONNECT")
+		q := p.read()
+		if p.connect, _ = q.(*packet.Connect); p.connect == nil {
+			t.Errorf("the client sent %q first", text(q))
+		}
 		script(p)
 	}()
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
@@ -87,6 +91,23 @@ func (p *peer) read() packet.Packet {
 		}
 		p.buf = append(p.buf, b[:n]...)
 	}
+}
+
+// bytes gives the next n bytes.
+func (p *peer) bytes(n int) string {
+	p.t.Helper()
+	for len(p.buf) < n {
+		b := make([]byte, 4096)
+		p.conn.SetReadDeadline(time.Now().Add(time.Minute))
+		m, err := p.conn.Read(b)
+		if err != nil {
+			p.t.Fatalf("%v behind %x", err, p.buf)
+		}
+		p.buf = append(p.buf, b[:m]...)
+	}
+	got := string(p.buf[:n])
+	p.buf = p.buf[n:]
+	return got
 }
 
 // text is a packet in a line.

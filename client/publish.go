@@ -67,6 +67,7 @@ func (c *Client) PublishAsync(ctx context.Context, p *packet.Publish, done func(
 }
 
 // acquire takes a place in the window, and waits for one [MQTT-4.9.0-2], [MQTT-3.3.4-7].
+// Nothing but PUBLISH asks for one. [MQTT-3.3.4-8]
 func (c *Client) acquire(ctx context.Context) error {
 	select {
 	case c.quota <- struct{}{}:
@@ -104,7 +105,7 @@ func (c *Client) sendPublish(p *packet.Publish, done func(packet.Ack, error), q 
 		publishes.Put(m)
 	}()
 	*m = *p
-	m.Dup, m.PacketID = false, 0 // [MQTT-4.3.1-1], [MQTT-2.2.1-2]
+	m.Dup, m.PacketID = false, 0 // [MQTT-4.3.1-1], [MQTT-2.2.1-2] [MQTT-4.3.2-2] [MQTT-4.3.3-2]
 	name, err := c.aliases.use(m, c.limits.aliases, c.opt.TopicAliases && c.v >= packet.V5)
 	if err != nil {
 		return err
@@ -236,7 +237,7 @@ func (c *Client) checkPublish(p *packet.Publish) error {
 	case len(p.SubscriptionIDs) > 0: // [MQTT-3.3.4-6]
 		return refuse(packet.ProtocolError, "a client sends no Subscription Identifier")
 	case c.v >= packet.V5 && p.TopicAlias.Set && (p.TopicAlias.Value == 0 || p.TopicAlias.Value > c.limits.aliases):
-		return refuse(packet.TopicAliasInvalid, // [MQTT-3.2.2-17], [MQTT-3.3.2-8]
+		return refuse(packet.TopicAliasInvalid, // [MQTT-3.2.2-17], [MQTT-3.3.2-8] [MQTT-3.3.2-9]
 			fmt.Sprintf("alias %d, the server takes 1 to %d", p.TopicAlias.Value, c.limits.aliases))
 	case len(p.Payload)+len(p.Topic)+1024 > packet.MaxVarint:
 		return refuse(packet.PacketTooLarge, "larger than 256 MB")

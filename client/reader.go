@@ -70,6 +70,7 @@ func (c *Client) handle(ctx context.Context, h packet.Header, body []byte) error
 
 // onPublish hands a message over and acknowledges it afterwards. Since one goroutine does it all, acknowledgements leave
 // in the order of the messages [MQTT-4.6.0-2], [MQTT-4.6.0-3].
+// A message that no handler wants is acknowledged too. [MQTT-3.3.4-1] [MQTT-4.5.0-2]
 func (c *Client) onPublish(ctx context.Context, flags byte, body []byte) error {
 	p := &c.reader.pub
 	if err := p.Decode(flags, body, c.v); err != nil {
@@ -95,7 +96,7 @@ func (c *Client) onPublish(ctx context.Context, flags byte, body []byte) error {
 			return err
 		}
 		c.setHandling()
-		c.acknowledge(packet.TypePuback, p.PacketID, c.deliver(ctx, p)) // [MQTT-4.3.2-4]
+		c.acknowledge(packet.TypePuback, p.PacketID, c.deliver(ctx, p)) // [MQTT-4.3.2-4] [MQTT-4.3.2-5]
 		return nil
 	}
 	return c.onPublish2(ctx, p)
@@ -247,6 +248,8 @@ func (c *Client) onPubrel(ack packet.Ack) error {
 }
 
 // onAck moves a message of ours one step on.
+// Until its last acknowledgement the message is in the session. [MQTT-4.3.2-3] [MQTT-4.3.3-3]
+// [MQTT-4.3.3-5]
 func (c *Client) onAck(t packet.Type, ack packet.Ack) error {
 	if t == packet.TypePubrec && !ack.Code.Failed() && c.session.records != nil {
 		if err := c.recordPubrec(ack.PacketID); err != nil {
@@ -283,7 +286,7 @@ func (c *Client) onAck(t packet.Type, ack packet.Ack) error {
 		c.mu.Unlock()
 		return violation(packet.ProtocolError, "4.3.3", "PUBCOMP before PUBREC")
 	}
-	done := c.session.remove(o)
+	done := c.session.remove(o) // [MQTT-4.4.0-2]
 	c.release()
 	c.mu.Unlock()
 	if done != nil {

@@ -14,6 +14,7 @@ import (
 // Dial again. The zero value is an empty session.
 //
 // It belongs to one Client at a time, whose lock guards it, except the routes.
+// [MQTT-3.1.2-23] [MQTT-4.1.0-1] [3.1.1: MQTT-3.1.2-4]
 type Session struct {
 	inUse     atomic.Bool
 	ephemeral bool // ends with the connection, so nothing has to be kept for sending again

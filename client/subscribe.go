@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/nightjarmq/nightjar/packet"
 	"github.com/nightjarmq/nightjar/topic"
@@ -34,6 +35,9 @@ func checkSubscribe(p *packet.Subscribe) error {
 	for _, f := range p.Filters {
 		if _, err := topic.ParseFilterDepth(f.Filter, topic.MaxLength); err != nil {
 			return &Error{Op: subscribing(f.Filter), Code: packet.TopicFilterInvalid, Reason: err.Error()}
+		}
+		if f.NoLocal && strings.HasPrefix(f.Filter, "$share/") { // [MQTT-3.8.3-4]
+			return &Error{Op: subscribing(f.Filter), Code: packet.ProtocolError, Reason: "No Local on a shared subscription"}
 		}
 	}
 	return nil

@@ -63,7 +63,7 @@ func parseURL(raw string) (target, error) {
 	return t, nil
 }
 
-// open makes the byte stream that carries MQTT.
+// open makes the byte stream that carries MQTT, which is ordered and lossless [MQTT-4.2-1].
 func (t *target) open(ctx context.Context, o *Options) (net.Conn, error) {
 	dial := o.Dial
 	if dial == nil {

@@ -17,6 +17,9 @@ func (c *Client) send(p packet.Packet) {
 }
 
 // sendAck is send for an acknowledgement with code Success, without making a packet.
+// It never has a Reason String or User Properties, so that it fits every server. [MQTT-2.2.1-5]
+// [MQTT-3.4.2-2] [MQTT-3.4.2-3] [MQTT-3.5.2-2] [MQTT-3.5.2-3] [MQTT-3.6.2-2] [MQTT-3.6.2-3]
+// [MQTT-3.7.2-2] [MQTT-3.7.2-3]
 func (c *Client) sendAck(t packet.Type, id uint16) {
 	if c.opt.Trace != nil {
 		c.opt.Trace(true, ackPacket(t, packet.Ack{PacketID: id}))
