@@ -9,7 +9,8 @@ import (
 )
 
 // TestRefusalFits: the CONNACK that refuses a client says why, unless that makes
-// it larger than what the client takes. [MQTT-3.2.2-19]
+// it larger than what the client takes. It has no User Properties. [MQTT-3.2.2-19]
+// [MQTT-3.2.2-20]
 func TestRefusalFits(t *testing.T) {
 	b, stop := run(t, Config{RefuseEmptyClientID: true})
 	defer stop()
@@ -44,7 +45,7 @@ func TestRefusalFits(t *testing.T) {
 			t.Fatal(err)
 		}
 		ack := p.(*packet.Connack)
-		if ack.Code != packet.ClientIdentifierNotValid || ack.ReasonString.Set != tc.says {
+		if ack.Code != packet.ClientIdentifierNotValid || ack.ReasonString.Set != tc.says || len(ack.User) > 0 {
 			t.Errorf("maximum %d: got %d bytes, %v, with a reason string: %v", tc.most.Value, len(got), ack.Code, ack.ReasonString.Set)
 		}
 	}

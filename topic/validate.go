@@ -30,7 +30,7 @@ func ValidateNameDepth[T Text](s T, maxLevels int) error {
 			if levels++; levels > maxLevels {
 				return tooDeep(i, maxLevels)
 			}
-		case '+', '#': // [MQTT-4.7.0-1], [3.1.1: MQTT-4.7.3-1]
+		case '+', '#': // [MQTT-4.7.0-1], [3.1.1: MQTT-4.7.1-1]
 			return &Error{Kind: BadWildcard, Clause: "MQTT-4.7.0-1", Msg: "a topic name cannot contain a wildcard: " + string(rune(s[i])), At: i}
 		case 0:
 			return hasNull(i)

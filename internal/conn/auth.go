@@ -223,6 +223,7 @@ func (c *Conn) step(data []byte) {
 	})
 }
 
+// sendAuth sends no Reason String and no User Property. [MQTT-3.15.2-2] [MQTT-3.15.2-3]
 func (c *Conn) sendAuth(b *transport.Batch, code packet.Code) {
 	a := packet.Auth{Code: code, AuthMethod: packet.Some(c.auth.method.Name()), AuthData: c.auth.reply}
 	c.Conn.SendControl(b, a.Append(nil, c.Version))

@@ -94,6 +94,7 @@ func (c *Conn) admit(first byte, h packet.Header, ok bool) error {
 
 // handle acts on one packet. wait means that the packet is to be fed again,
 // when the connection is resumed.
+// [MQTT-4.9.0-3] [MQTT-3.3.4-1]
 func (c *Conn) handle(b *transport.Batch, l *hub.Local, h packet.Header, raw []byte) (wait bool, err error) {
 	body := raw[h.Size:]
 	if !c.connected.Load() {
@@ -160,16 +161,20 @@ func ackFields(p packet.Packet) (uint16, packet.Code) {
 	return 0, 0
 }
 
+// subscribe answers with codes alone: no Reason String, no User Property. [MQTT-3.9.2-1]
+// [MQTT-3.9.2-2]
 func (c *Conn) subscribe(b *transport.Batch, h packet.Header, body []byte) error {
 	var p packet.Subscribe
 	if err := p.Decode(h.Flags, body, c.Version); err != nil {
 		return err
 	}
 	return c.srv.cfg.Hub.Subscribe(b, &c.Link, &p, func(dst []byte, codes []packet.Code) []byte {
-		return (&packet.Suback{PacketID: p.PacketID, Codes: codes}).Append(dst, c.Version) // [MQTT-3.8.4-2] [MQTT-3.8.4-6]
+		return (&packet.Suback{PacketID: p.PacketID, Codes: codes}).Append(dst, c.Version) // [MQTT-3.8.4-2] [MQTT-3.8.4-6] [MQTT-2.2.1-6]
 	})
 }
 
+// unsubscribe answers with codes alone: no Reason String, no User Property. [MQTT-3.11.2-1]
+// [MQTT-3.11.2-2]
 func (c *Conn) unsubscribe(b *transport.Batch, h packet.Header, body []byte) error {
 	var p packet.Unsubscribe
 	if err := p.Decode(h.Flags, body, c.Version); err != nil {
@@ -209,6 +214,7 @@ func (c *Conn) disconnect(h packet.Header, body []byte) error {
 
 // fail ends the connection for an error and returns it. The client is told the
 // reason where the protocol has a packet for that. [MQTT-4.13.1-1]
+// [MQTT-4.13.2-1] [3.1.1: MQTT-4.8.0-1] [3.1.1: MQTT-4.8.0-2] [MQTT-3.1.4-6]
 func (c *Conn) fail(b *transport.Batch, err error) error {
 	if c.connected.Load() && !errors.Is(err, hub.ErrTakenOver) {
 		code, reason := explain(err)

@@ -62,6 +62,7 @@ func (c *Client) Link() *Link { return c.link.Load() }
 
 // Kick ends a connection; a 5.0 client is told the code first.
 // [MQTT-3.14.0-1] [MQTT-4.13.1-1]
+// User Properties are not sent. [MQTT-3.14.2-4] [MQTT-4.13.2-1]
 func (l *Link) Kick(b *transport.Batch, code packet.Code, reason string, cause error) {
 	if l.Version >= packet.V5 && l.greeted.Load() {
 		d := packet.Disconnect{Code: code}

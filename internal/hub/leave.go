@@ -124,7 +124,7 @@ func (c *Client) Expire(now int64) (next int64) {
 	}
 	if c.willAt != 0 && now >= c.willAt {
 		leave.wills = append(leave.wills, departed{c, c.will, c.epoch})
-		c.will, c.willAt = nil, 0
+		c.will, c.willAt = nil, 0 // [MQTT-3.1.2-10]
 	}
 	if c.endAt != 0 && now >= c.endAt {
 		h.end(c, &leave)
@@ -142,6 +142,7 @@ func (c *Client) Expire(now int64) (next int64) {
 
 // end ends the session. Both locks are held; the caller takes the client out of
 // the registry.
+// Retained messages are not its own. [3.1.1: MQTT-3.1.2-7]
 func (h *Hub) end(c *Client, leave *departure) {
 	c.ended = true
 	filters := c.subs.filters()
@@ -194,6 +195,7 @@ func (h *Hub) depart(b *transport.Batch, leave *departure) {
 // willPublished takes the will out of the store, behind its publication so that
 // a crash between the two repeats it rather than loses it. If the client has
 // connected again meanwhile, its session has another will, or none, already.
+// [MQTT-3.1.2-10]
 func (c *Client) willPublished(epoch uint32) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -38,7 +38,7 @@ func (h *Hub) Open(b *transport.Batch, o *Opening) (*Client, error) {
 	var leave departure
 	s := h.shard(o.ClientID)
 	s.mu.Lock()
-	old := s.clients[o.ClientID]
+	old := s.clients[o.ClientID] // [MQTT-3.1.3-2]
 	if old != nil {
 		old.mu.Lock()
 		if old.User != o.User { // a session belongs to who made it
@@ -67,7 +67,7 @@ func (h *Hub) Open(b *transport.Batch, o *Opening) (*Client, error) {
 // takeOver closes the old connection, and ends the old session if it does not
 // go on. [MQTT-3.1.2-4] [MQTT-3.1.2-5] Both locks are held.
 func (h *Hub) takeOver(b *transport.Batch, old *Client, o *Opening, leave *departure) {
-	goesOn := !o.CleanStart && old.durable != 0 && old.expiry != 0 && !old.ended // [MQTT-4.1.0-2]
+	goesOn := !o.CleanStart && old.durable != 0 && old.expiry != 0 && !old.ended // [MQTT-4.1.0-2] [MQTT-3.1.4-4]
 	if l := old.link.Load(); l != nil {
 		h.log.Warn("two connections use one client identifier; the older one is closed. If this repeats, two devices are configured with the same identifier",
 			"client", old.ID, "old", l.Conn.RemoteAddr(), "new", o.Link.Conn.RemoteAddr())
@@ -93,6 +93,7 @@ func (h *Hub) takeOver(b *transport.Batch, old *Client, o *Opening, leave *depar
 	h.end(old, leave)
 }
 
+// newClient makes the session of a client that has none. [MQTT-3.1.2-6]
 func (h *Hub) newClient(o *Opening) *Client {
 	c := &Client{hub: h, ID: o.ClientID, User: o.User}
 	if o.Expiry > 0 {
@@ -105,7 +106,7 @@ func (h *Hub) newClient(o *Opening) *Client {
 func (h *Hub) attach(b *transport.Batch, c *Client, o *Opening, leave *departure) error {
 	present := c.epoch > 0
 	c.epoch++
-	c.expiry, c.will = o.Expiry, o.Will
+	c.expiry, c.will = o.Expiry, o.Will // [MQTT-3.1.2-7] [3.1.1: MQTT-3.1.2-12]
 	p := o.Params
 	p.Durable = c.durable != 0
 	p.QueueMessages, p.QueueBytes = h.cfg.QueueMessages, h.cfg.QueueBytes

@@ -34,15 +34,16 @@ func (h *Hub) Publish(b *transport.Batch, from *Client, pub *message.Publication
 	l := local(b)
 	if from != nil && !h.mayPublish(from, pub) {
 		l.Stats.Denied++
-		return packet.NotAuthorized, 0, nil
+		return packet.NotAuthorized, 0, nil // 3.1.1 gets its acknowledgement [3.1.1: MQTT-3.3.5-2]
 	}
-	if pub.Retain {
+	if pub.Retain { // [MQTT-3.3.1-8]
 		return h.publishRetained(b, l, from, pub, incoming)
 	}
 	return h.distribute(b, l, from, pub, incoming)
 }
 
 // distribute finds who receives the message and gives it to them.
+// [MQTT-3.3.2-3] [MQTT-4.5.0-1] [MQTT-4.6.0-5]
 func (h *Hub) distribute(b *transport.Batch, l *Local, from *Client, pub *message.Publication, incoming uint16) (packet.Code, store.Ticket, error) {
 	l.begin()
 	route := l.cache.Match(pub.Topic)
@@ -113,6 +114,7 @@ func (l *Local) publishedRecords(pub *message.Publication) []store.Record {
 // addRecipient notes a durable session that the message is stored for, and
 // returns the record that it belongs to. A session is in a record once: the copy
 // of a shared subscription beside one of its own has a record to itself.
+// [MQTT-3.3.4-5]
 func (l *Local) addRecipient(r store.Recipient, share string) (rec int) {
 	if share != "" && slices.ContainsFunc(l.to, func(o store.Recipient) bool { return o.Session == r.Session }) {
 		l.again = append(l.again, r)
@@ -138,6 +140,7 @@ func (h *Hub) deliver(b *transport.Batch, l *Local, d *router.Delivery[*Client],
 
 // deliver0 sends a message of QoS 0 to a client that is connected. It takes no
 // lock but the connection's, unless the client takes Topic Aliases.
+// [MQTT-4.3.1-1] [MQTT-4.6.0-5]
 func (h *Hub) deliver0(b *transport.Batch, l *Local, d *router.Delivery[*Client], pub *message.Publication, retain bool) int {
 	ln := d.To.link.Load()
 	if ln == nil || !ln.greeted.Load() {
@@ -330,6 +333,7 @@ func (c *Client) withdraw(p *pending, size int) {
 // deliverShared gives the message to one member of the group: the next one that
 // is connected and has room, else the next that can queue it. [MQTT-4.8.2-4]
 // A message that nobody took counts as dropped once, however many refused it.
+// A member that refuses it with its PUBACK or PUBREC has had it. [MQTT-4.8.2-6]
 func (h *Hub) deliverShared(b *transport.Batch, l *Local, g *router.Group[*Client], pub *message.Publication) int {
 	n := len(g.Members)
 	start := int(g.Next() % uint64(n))

@@ -228,6 +228,7 @@ func (c *Client) replayRetained(b *transport.Batch, l *Local, ln *Link) (full bo
 	return false
 }
 
+// RETAIN is set, since a subscription brings it. [3.1.1: MQTT-3.3.1-8]
 func (c *Client) sendRetained(b *transport.Batch, l *Local, ln *Link, r *replay, pub *message.Publication, m *message.Message) {
 	if m.Expired(b.Now) {
 		l.Stats.Dropped[Expired]++

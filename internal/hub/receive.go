@@ -34,7 +34,7 @@ func (c *Client) Receive(b *transport.Batch, l *Link, in *packet.Publish, raw []
 	if in.QoS == 2 {
 		incoming = in.PacketID
 	}
-	code, t, err := c.hub.Publish(b, c, pub, incoming)
+	code, t, err := c.hub.Publish(b, c, pub, incoming) // [MQTT-3.3.4-1]
 	if err != nil {
 		if in.QoS > 0 && l.Version < packet.V5 {
 			c.forget(in)
@@ -86,6 +86,7 @@ func (c *Client) accept(b *transport.Batch, l *Link, in *packet.Publish, code pa
 }
 
 // forget closes the identifier of a message that is not acknowledged.
+// [3.1.1: MQTT-4.8.0-2]
 func (c *Client) forget(in *packet.Publish) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

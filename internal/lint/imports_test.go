@@ -61,5 +61,5 @@ func TestImports(t *testing.T) {
 
 // isTestSupport says that a package is for tests only.
 func isTestSupport(dir string) bool {
-	return strings.HasSuffix(dir, "test") || dir == "realclients" || dir == "internal/script" || dir == "internal/model" || dir == "internal/crash"
+	return strings.HasSuffix(dir, "test") || dir == "realclients" || strings.HasPrefix(dir, "realclients/") || dir == "conformance" || dir == "internal/script" || dir == "internal/model" || dir == "internal/crash"
 }

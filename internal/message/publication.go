@@ -30,7 +30,7 @@ type Publication struct {
 // them. All bytes are borrowed and raw may be written to: its packet identifier
 // is patched for each receiver.
 func (p *Publication) Set(in *packet.Publish, raw []byte, v packet.Version, now int64) {
-	p.Topic, p.Payload, p.Props = in.Topic, in.Payload, in.Forward
+	p.Topic, p.Payload, p.Props = in.Topic, in.Payload, in.Forward // Forward has the properties as they came, in their order [MQTT-3.3.2-4] [MQTT-3.3.2-15] [MQTT-3.3.2-16] [MQTT-3.3.2-17] [MQTT-3.3.2-18] [MQTT-3.3.2-20]
 	p.QoS, p.Retain, p.Now = in.QoS, in.Retain, now
 	p.Expires = 0
 	if in.MessageExpiry.Set {

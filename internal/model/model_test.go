@@ -87,6 +87,7 @@ func pipe() broker.Config {
 
 // TestTCP plays sequences over TCP and event loops. It looks for what is different
 // there, so fewer of them are enough.
+// [MQTT-4.2-1]
 func TestTCP(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		if !one(rt, "turn", 5) {

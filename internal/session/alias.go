@@ -36,7 +36,7 @@ func (s *Session) Alias(topic string) (alias uint16, known bool) {
 	if id, ok := a.ids[topic]; ok {
 		return id, true
 	}
-	if a.last == s.p.SendAliases || a.bytes+len(topic) > mostAliasBytes {
+	if a.last == s.p.SendAliases || a.bytes+len(topic) > mostAliasBytes { // [MQTT-3.3.2-11]
 		return 0, false
 	}
 	a.last++
@@ -63,7 +63,7 @@ func (s *Session) resolve(p *packet.Publish) error {
 		return nil
 	}
 	alias := p.TopicAlias.Value
-	if alias == 0 || alias > s.p.ReceiveAliases { // [MQTT-3.3.2-8] [MQTT-3.3.2-9]
+	if alias == 0 || alias > s.p.ReceiveAliases { // [MQTT-3.3.2-8] [MQTT-3.3.2-9] [MQTT-3.3.2-12]
 		return &packet.Error{Code: packet.TopicAliasInvalid, Clause: "MQTT-3.3.2-9", Msg: "Topic Alias is above the maximum"}
 	}
 	if len(p.Topic) > 0 { // [MQTT-3.3.2-7]

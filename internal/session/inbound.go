@@ -29,7 +29,7 @@ func (s *Session) Publish(p *packet.Publish) (isNew bool, err error) {
 		return false, &packet.Error{Code: packet.ReceiveMaximumExceeded, Clause: "MQTT-3.3.4-7", Msg: "more QoS 1 and 2 messages than the Receive Maximum"}
 	}
 	if p.QoS == 1 {
-		s.unacked++
+		s.unacked++ // an identifier of QoS 1 is not remembered [MQTT-4.3.2-5]
 	} else {
 		s.openIncoming(p.PacketID, true)
 		s.opened++
@@ -51,7 +51,7 @@ func (s *Session) Accept(dst []byte, qos byte, id uint16, code packet.Code) []by
 	if qos == 1 {
 		return s.appendAck(dst, packet.TypePuback, id, code)
 	}
-	if code >= packet.UnspecifiedError {
+	if code >= packet.UnspecifiedError { // [MQTT-4.3.3-9]
 		s.closeIncoming(id)
 	}
 	return s.appendAck(dst, packet.TypePubrec, id, code)
@@ -68,7 +68,7 @@ func (s *Session) Pubrel(id uint16, fx *Effects) {
 		code = packet.PacketIdentifierNotFound
 	} else {
 		s.closeIncoming(id)
-		s.change(fx, Released, 0, id)
+		s.change(fx, Released, 0, id) // [MQTT-4.3.3-12]
 	}
 	fx.Out = s.appendAck(fx.Out, packet.TypePubcomp, id, code)
 }

@@ -22,6 +22,7 @@ const (
 //
 // A message is sent at once only if nothing waits before it: messages of a
 // topic keep their order. [MQTT-4.6.0-6]
+// [MQTT-4.6.0-5] [MQTT-4.5.0-1]
 func (s *Session) Offer(e *Entry, room bool) (id uint16, v Verdict) {
 	if room && s.Open() {
 		return s.launch(e).PacketID, Transmit
@@ -45,6 +46,7 @@ func (s *Session) open() bool {
 }
 
 // launch puts e into the window as sent on this connection.
+// [MQTT-4.3.2-1] [MQTT-4.3.3-1]
 func (s *Session) launch(e *Entry) *Entry {
 	e = s.win.add(e)
 	e.flying = true
@@ -198,7 +200,7 @@ const (
 )
 
 func (s *Session) transmit(e *Entry, now int64, fx *Effects) {
-	if e.Message.Expired(now) { // [MQTT-3.3.2-5]
+	if e.Message.Expired(now) { // [MQTT-3.3.2-5] in the queue only: what was sent goes on [MQTT-4.3.3-7] [MQTT-4.3.3-13]
 		fx.Expired++
 		s.change(fx, Done, e.Seq, 0)
 		return
@@ -216,6 +218,8 @@ func (s *Session) transmit(e *Entry, now int64, fx *Effects) {
 // write writes e for this connection, with a Topic Alias if the client takes
 // them. It reports false, and nothing was written, if the packet is too large
 // for the client or for the protocol. [MQTT-3.1.2-24] [MQTT-3.1.2-25]
+// dup says whether it was sent before, whatever the publisher's PUBLISH said. [MQTT-3.3.1-1]
+// [MQTT-3.3.1-3] [MQTT-4.3.2-2] [MQTT-4.3.3-2]
 func (s *Session) write(e *Entry, dup bool, now int64, fx *Effects) bool {
 	c := message.Copy{
 		Version: s.p.Version, QoS: e.QoS, Dup: dup, Retain: e.Retain, PacketID: e.PacketID, IDs: e.IDs,
@@ -241,7 +245,7 @@ func (s *Session) write(e *Entry, dup bool, now int64, fx *Effects) bool {
 // delivery has ended as well. [MQTT-4.3.2-3] [MQTT-4.4.0-2]
 func (s *Session) Puback(id uint16, fx *Effects) {
 	e := s.win.get(id)
-	if e == nil || e.QoS != 1 {
+	if e == nil || e.QoS != 1 { // [MQTT-4.3.2-3]
 		return // a stray acknowledgement hurts nobody
 	}
 	s.finish(e, fx)
@@ -265,6 +269,7 @@ func (s *Session) Pubrec(id uint16, code packet.Code, fx *Effects) {
 }
 
 // Pubcomp handles the client's PUBCOMP.
+// [MQTT-4.3.3-5]
 func (s *Session) Pubcomp(id uint16, fx *Effects) {
 	if e := s.win.get(id); e != nil && e.released {
 		s.finish(e, fx)
@@ -278,6 +283,9 @@ func (s *Session) finish(e *Entry, fx *Effects) {
 
 // appendAck writes an acknowledgement; a code other than Success exists since
 // 5.0 only.
+// It has the identifier of its message, and never a Reason String or User Property, so that it fits
+// every client. [MQTT-2.2.1-5] [MQTT-3.1.2-29] [MQTT-3.4.2-2] [MQTT-3.4.2-3] [MQTT-3.5.2-2]
+// [MQTT-3.5.2-3] [MQTT-3.6.2-2] [MQTT-3.6.2-3] [MQTT-3.7.2-2] [MQTT-3.7.2-3]
 func (s *Session) appendAck(dst []byte, t packet.Type, id uint16, code packet.Code) []byte {
 	if code == packet.Success || s.p.Version < packet.V5 {
 		return packet.AppendAck(dst, t, id)

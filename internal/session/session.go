@@ -57,7 +57,7 @@ func New(p Params) *Session {
 
 // Init makes s the state of a session without a past.
 func (s *Session) Init(p Params) {
-	if p.SendMaximum == 0 || p.SendMaximum > mostInflight {
+	if p.SendMaximum == 0 || p.SendMaximum > mostInflight { // [MQTT-4.9.0-1]
 		p.SendMaximum = mostInflight
 	}
 	if p.ReceiveMaximum == 0 {

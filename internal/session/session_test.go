@@ -459,3 +459,30 @@ func BenchmarkQueueAndPump(b *testing.B) {
 		s.Pump(1000, 0, &fx)
 	}
 }
+
+// Acknowledgements have the identifier of their message, a code where it is not Success, and nothing else: a Reason String
+// or User Property could make them too large, or come unasked. [MQTT-3.1.2-29] [MQTT-3.4.2-2] [MQTT-3.4.2-3]
+// [MQTT-3.5.2-2] [MQTT-3.5.2-3] [MQTT-3.6.2-2] [MQTT-3.6.2-3] [MQTT-3.7.2-2] [MQTT-3.7.2-3] [MQTT-2.2.1-5]
+func TestAcknowledgementBytes(t *testing.T) {
+	for _, tc := range []struct {
+		v    packet.Version
+		does func(s *Session, fx *Effects)
+		want string
+	}{
+		{packet.V5, func(s *Session, fx *Effects) { fx.Out = s.Accept(fx.Out, 1, 258, packet.Success) }, "\x40\x02\x01\x02"},
+		{packet.V5, func(s *Session, fx *Effects) { fx.Out = s.Accept(fx.Out, 1, 1, packet.NotAuthorized) }, "\x40\x03\x00\x01\x87"},
+		{packet.V5, func(s *Session, fx *Effects) { fx.Out = s.Accept(fx.Out, 2, 2, packet.QuotaExceeded) }, "\x50\x03\x00\x02\x97"},
+		{packet.V5, func(s *Session, fx *Effects) { s.Pubrec(3, packet.Success, fx) }, "\x62\x03\x00\x03\x92"},
+		{packet.V5, func(s *Session, fx *Effects) { s.Pubrel(4, fx) }, "\x70\x03\x00\x04\x92"},
+		{packet.V311, func(s *Session, fx *Effects) { fx.Out = s.Accept(fx.Out, 1, 1, packet.NotAuthorized) }, "\x40\x02\x00\x01"},
+		{packet.V311, func(s *Session, fx *Effects) { fx.Out = s.Accept(fx.Out, 2, 2, packet.QuotaExceeded) }, "\x50\x02\x00\x02"},
+		{packet.V311, func(s *Session, fx *Effects) { s.Pubrec(3, packet.Success, fx) }, "\x62\x02\x00\x03"},
+		{packet.V311, func(s *Session, fx *Effects) { s.Pubrel(4, fx) }, "\x70\x02\x00\x04"},
+	} {
+		var fx Effects
+		tc.does(New(Params{Version: tc.v}), &fx)
+		if string(fx.Out) != tc.want {
+			t.Errorf("%v: got %x, want %x", tc.v, fx.Out, tc.want)
+		}
+	}
+}

@@ -3,7 +3,7 @@
 // except for the names of the WebSocket sub-protocols it is given.
 //
 // A [Server] accepts connections on its listeners and gives what arrives on
-// each [Conn] to a [Handler], in order and one call at a time. The handler
+// each [Conn] to a [Handler], in order and one call at a time [MQTT-4.2-1]. The handler
 // answers, on its own or any other connection, with [Conn.Send]; what was sent
 // while one batch of input was handled is written with one system call per
 // connection when the batch ends ([Batch.Flush]).

@@ -8,6 +8,9 @@ const (
 	mqis3 = "\x00\x06MQIsdp\x03"
 )
 
+// connectCases have their fields in the order of the standard, each with its flag. [MQTT-2.2.2-1]
+// [MQTT-3.1.2-16] [MQTT-3.1.2-17] [MQTT-3.1.2-18] [MQTT-3.1.2-19] [MQTT-3.1.3-1] [MQTT-3.1.3-3]
+// [MQTT-3.1.3-4]
 func connectCases() []Case {
 	return []Case{
 		{
@@ -72,6 +75,8 @@ func connectCases() []Case {
 	}
 }
 
+// willCases have all three fields of a Will, and what follows it. [MQTT-3.1.2-9] [MQTT-3.1.2-17]
+// [MQTT-3.1.2-19] [MQTT-3.1.3-1] [MQTT-3.1.3-11] [MQTT-3.1.3-12]
 func willCases() []Case {
 	return []Case{
 		{
@@ -105,7 +110,7 @@ func connectRefusals() []Refusal {
 	const mal, proto, version = packet.MalformedPacket, packet.ProtocolError, packet.UnsupportedProtocolVersion
 	v4, v5 := packet.V311, packet.V5
 	return []Refusal{
-		{"CONNECT with a fixed-header flag", v4, wire(0x11, mqtt4, "\x02\x00\x00", str("c")), mal, "MQTT-2.1.3-1"},
+		{"CONNECT with a fixed-header flag", v4, wire(0x11, mqtt4, "\x02\x00\x00", str("c")), mal, "MQTT-2.1.3-1"}, // [3.1.1: MQTT-2.2.2-2]
 		{"CONNECT with an unknown name", v4, wire(0x10, str("HTTP"), "\x04\x02\x00\x00", str("c")), version, "MQTT-3.1.2-1"},
 		{"CONNECT with a name in small letters", v4, wire(0x10, str("mqtt"), "\x04\x02\x00\x00", str("c")), version, "MQTT-3.1.2-1"},
 		{"CONNECT with level 6", v5, wire(0x10, str("MQTT"), "\x06\x02\x00\x00", props(), str("c")), version, "MQTT-3.1.2-2"},
@@ -115,21 +120,21 @@ func connectRefusals() []Refusal {
 		{"CONNECT of 5.0 with the bridge bit", v5, wire(0x10, str("MQTT"), "\x85\x02\x00\x00", props(), str("c")), version, "MQTT-3.1.2-2"},
 		{"CONNECT with the reserved flag", v4, wire(0x10, mqtt4, "\x03\x00\x00", str("c")), mal, "MQTT-3.1.2-3"},
 		{"CONNECT of 5.0 with the reserved flag", v5, wire(0x10, mqtt5, "\x03\x00\x00", props(), str("c")), mal, "MQTT-3.1.2-3"},
-		{"CONNECT with Will QoS and no Will", v4, wire(0x10, mqtt4, "\x0a\x00\x00", str("c")), mal, "MQTT-3.1.2-11"},
-		{"CONNECT with Will Retain and no Will", v4, wire(0x10, mqtt4, "\x22\x00\x00", str("c")), mal, "MQTT-3.1.2-13"},
-		{"CONNECT with Will QoS 3", v4, wire(0x10, mqtt4, "\x1c\x00\x00", str("c"), str("w"), str("")), mal, "MQTT-3.1.2-12"},
+		{"CONNECT with Will QoS and no Will", v4, wire(0x10, mqtt4, "\x0a\x00\x00", str("c")), mal, "MQTT-3.1.2-11"},          // [3.1.1: MQTT-3.1.2-13]
+		{"CONNECT with Will Retain and no Will", v4, wire(0x10, mqtt4, "\x22\x00\x00", str("c")), mal, "MQTT-3.1.2-13"},       // [3.1.1: MQTT-3.1.2-15]
+		{"CONNECT with Will QoS 3", v4, wire(0x10, mqtt4, "\x1c\x00\x00", str("c"), str("w"), str("")), mal, "MQTT-3.1.2-12"}, // [3.1.1: MQTT-3.1.2-14]
 		{"CONNECT of 3.1.1 with a password and no user", v4, wire(0x10, mqtt4, "\x42\x00\x00", str("c"), str("p")), mal, "3.1.1: MQTT-3.1.2-22"},
 		{"CONNECT of 3.1 with a password and no user", packet.V31, wire(0x10, mqis3, "\x42\x00\x00", str("c"), str("p")), mal, "3.1.1: MQTT-3.1.2-22"},
-		{"CONNECT without the announced user", v4, wire(0x10, mqtt4, "\x82\x00\x00", str("c")), mal, "2.1.4"},
-		{"CONNECT without the announced Will", v4, wire(0x10, mqtt4, "\x06\x00\x00", str("c")), mal, "2.1.4"},
-		{"CONNECT without a client identifier", v4, wire(0x10, mqtt4, "\x02\x00\x00"), mal, "2.1.4"},
+		{"CONNECT without the announced user", v4, wire(0x10, mqtt4, "\x82\x00\x00", str("c")), mal, "2.1.4"}, // [MQTT-3.1.2-17]
+		{"CONNECT without the announced Will", v4, wire(0x10, mqtt4, "\x06\x00\x00", str("c")), mal, "2.1.4"}, // [MQTT-3.1.2-9]
+		{"CONNECT without a client identifier", v4, wire(0x10, mqtt4, "\x02\x00\x00"), mal, "2.1.4"},          // [MQTT-3.1.3-3]
 		{"CONNECT with bytes behind it", v4, wire(0x10, mqtt4, "\x02\x00\x00", str("c"), "x"), mal, "2.1.4"},
-		{"CONNECT with an unannounced user", v4, wire(0x10, mqtt4, "\x02\x00\x00", str("c"), str("u")), mal, "2.1.4"},
-		{"CONNECT with U+0000 in the client identifier", v4, wire(0x10, mqtt4, "\x02\x00\x00", str("a\x00b")), mal, "MQTT-1.5.4-1"},
-		{"CONNECT with a surrogate in the user", v4, wire(0x10, mqtt4, "\x82\x00\x00", str("c"), str("\xed\xa0\x80")), mal, "MQTT-1.5.4-1"},
+		{"CONNECT with an unannounced user", v4, wire(0x10, mqtt4, "\x02\x00\x00", str("c"), str("u")), mal, "2.1.4"},                       // [MQTT-3.1.2-16]
+		{"CONNECT with U+0000 in the client identifier", v4, wire(0x10, mqtt4, "\x02\x00\x00", str("a\x00b")), mal, "MQTT-1.5.4-1"},         // [3.1.1: MQTT-1.5.3-2] [MQTT-3.1.3-4]
+		{"CONNECT with a surrogate in the user", v4, wire(0x10, mqtt4, "\x82\x00\x00", str("c"), str("\xed\xa0\x80")), mal, "MQTT-1.5.4-1"}, // [3.1.1: MQTT-1.5.3-1] [MQTT-3.1.3-12]
 		{"CONNECT with an empty Will Topic", v4, wire(0x10, mqtt4, "\x06\x00\x00", str("c"), str(""), str("")), packet.TopicNameInvalid, "MQTT-4.7.3-1"},
 		{"CONNECT with a wildcard in the Will Topic", v4, wire(0x10, mqtt4, "\x06\x00\x00", str("c"), str("a/#"), str("")), packet.TopicNameInvalid, "MQTT-4.7.0-1"},
-		{"CONNECT with an overlong character in the Will Topic", v4, wire(0x10, mqtt4, "\x06\x00\x00", str("c"), str("\xc0\xaf"), str("")), mal, "MQTT-1.5.4-1"},
+		{"CONNECT with an overlong character in the Will Topic", v4, wire(0x10, mqtt4, "\x06\x00\x00", str("c"), str("\xc0\xaf"), str("")), mal, "MQTT-1.5.4-1"}, // [MQTT-3.1.3-11]
 		{"CONNECT of 5.0 without Property Length", v5, wire(0x10, mqtt5, "\x02\x00\x00"), mal, "2.1.4"},
 		{"CONNECT with Authentication Data alone", v5, wire(0x10, mqtt5, "\x02\x00\x00", props("\x16", str("x")), str("c")), proto, "3.1.2.11.10"},
 	}
@@ -159,7 +164,7 @@ func connectPropertyRefusals() []Refusal {
 		{"a Will property among its own", connect("\x18\x00\x00\x00\x01"), mal, "2.2.2.2"},
 		{"a truncated property", connect("\x21\x00"), mal, "2.1.4"},
 		{"a string past the Property Length", connect("\x15\x00\x02a"), mal, "2.1.4"},
-		{"bad UTF-8 in a user property", connect(user("k", "\xff")), mal, "MQTT-1.5.4-1"},
+		{"bad UTF-8 in a user property", connect(user("k", "\xff")), mal, "MQTT-1.5.4-1"}, // [MQTT-1.5.7-1]
 		{"Will: Payload Format Indicator 2", will("\x01\x02"), proto, "2.2.2.2"},
 		{"Will: a property twice", will("\x18\x00\x00\x00\x01", "\x18\x00\x00\x00\x01"), proto, "2.2.2.2"},
 		{"Will: a property of CONNECT", will("\x11\x00\x00\x00\x01"), mal, "2.2.2.2"},

@@ -7,6 +7,8 @@ import (
 	"github.com/nightjarmq/nightjar/packet"
 )
 
+// publishCases have the topic first, and an identifier only with QoS 1 and 2. [MQTT-2.2.1-2]
+// [MQTT-3.3.2-1]
 func publishCases() []Case {
 	forward := user("k", "v") + user("", "")
 	long := strings.Repeat("t", 200)
@@ -85,7 +87,7 @@ func publishRefusals() []Refusal {
 		{"PUBLISH with QoS 3, DUP and RETAIN", v5, wire(0x3f, str("a"), "\x00\x01", props()), mal, "MQTT-3.3.1-4"},
 		{"PUBLISH with DUP and QoS 0", v4, wire(0x38, str("a")), mal, "MQTT-3.3.1-2"},
 		{"PUBLISH of 5.0 with DUP, RETAIN and QoS 0", v5, wire(0x39, str("a"), props()), mal, "MQTT-3.3.1-2"},
-		{"PUBLISH with packet identifier 0", v4, wire(0x32, str("a"), "\x00\x00x"), proto, "MQTT-2.2.1-3"},
+		{"PUBLISH with packet identifier 0", v4, wire(0x32, str("a"), "\x00\x00x"), proto, "MQTT-2.2.1-3"}, // [3.1.1: MQTT-2.3.1-1]
 		{"PUBLISH of 5.0 with packet identifier 0", v5, wire(0x34, str("a"), "\x00\x00", props()), proto, "MQTT-2.2.1-3"},
 		{"PUBLISH without a packet identifier", v4, wire(0x32, str("a"), "\x01"), mal, "2.1.4"},
 		{"PUBLISH without a body", v4, wire(0x30), mal, "2.1.4"},
@@ -98,7 +100,7 @@ func publishRefusals() []Refusal {
 		{"PUBLISH with a wildcard in a topic outside ASCII", v4, wire(0x30, str("Küche+")), topic, "MQTT-3.3.2-2"},
 		{"PUBLISH with U+0000 in the topic", v4, wire(0x30, str("a\x00")), mal, "MQTT-1.5.4-1"},
 		{"PUBLISH with U+0000 in a long topic", v4, wire(0x30, str("01234567\x00abcdefgh")), mal, "MQTT-1.5.4-1"},
-		{"PUBLISH with a surrogate in the topic", v4, wire(0x30, str("\xed\xbf\xbf")), mal, "MQTT-1.5.4-1"},
+		{"PUBLISH with a surrogate in the topic", v4, wire(0x30, str("\xed\xbf\xbf")), mal, "MQTT-1.5.4-1"}, // [MQTT-3.3.2-1]
 		{"PUBLISH with a cut character in the topic", v5, wire(0x30, str("0123456789\xe2\x82"), props()), mal, "MQTT-1.5.4-1"},
 		{"PUBLISH of 5.0 without Property Length", v5, wire(0x30, str("a")), mal, "2.1.4"},
 		{"PUBLISH with a Property Length past its end", v5, wire(0x30, str("a"), "\x05\x01"), mal, "2.1.4"},
@@ -121,10 +123,10 @@ func publishPropertyRefusals() []Refusal {
 		{"Payload Format Indicator twice", "\x01\x01\x01\x01", proto, "2.2.2.2"},
 		{"Response Topic with a wildcard", "\x08" + str("a/#"), mal, "MQTT-3.3.2-14"},
 		{"empty Response Topic", "\x08" + str(""), proto, "MQTT-4.7.3-1"},
-		{"bad UTF-8 in the Response Topic", "\x08" + str("\xff"), mal, "MQTT-1.5.4-1"},
+		{"bad UTF-8 in the Response Topic", "\x08" + str("\xff"), mal, "MQTT-1.5.4-1"}, // [MQTT-3.3.2-13]
 		{"Correlation Data twice", "\x09" + str("") + "\x09" + str(""), proto, "2.2.2.2"},
-		{"bad UTF-8 in the Content Type", "\x03" + str("\x80"), mal, "MQTT-1.5.4-1"},
-		{"bad UTF-8 in the name of a user property", user("\xc3", "v"), mal, "MQTT-1.5.4-1"},
+		{"bad UTF-8 in the Content Type", "\x03" + str("\x80"), mal, "MQTT-1.5.4-1"},         // [MQTT-3.3.2-19]
+		{"bad UTF-8 in the name of a user property", user("\xc3", "v"), mal, "MQTT-1.5.4-1"}, // [MQTT-1.5.7-1]
 		{"a user property without a value", "\x26" + str("k"), mal, "2.1.4"},
 		{"Subscription Identifier 0", "\x0b\x00", proto, "3.8.2.1.2"},
 		{"Subscription Identifier of five bytes", "\x0b\x80\x80\x80\x80\x01", mal, "1.5.5"},

@@ -49,7 +49,7 @@ func subscribeRefusals() []Refusal {
 		{"SUBSCRIBE of 5.0 without a filter", v5, wire(0x82, "\x00\x01", props()), proto, "MQTT-3.8.3-2"},
 		{"SUBSCRIBE with an empty filter", v4, wire(0x82, "\x00\x01", str(""), "\x00"), packet.TopicFilterInvalid, "MQTT-4.7.3-1"},
 		{"SUBSCRIBE without options", v4, wire(0x82, "\x00\x01", str("a")), mal, "2.1.4"},
-		{"SUBSCRIBE with bad UTF-8", v4, wire(0x82, "\x00\x01", str("a\xff"), "\x00"), mal, "MQTT-1.5.4-1"},
+		{"SUBSCRIBE with bad UTF-8", v4, wire(0x82, "\x00\x01", str("a\xff"), "\x00"), mal, "MQTT-1.5.4-1"}, // [MQTT-3.8.3-1]
 		{"SUBSCRIBE of 3.1.1 with No Local", v4, wire(0x82, "\x00\x01", str("a"), "\x04"), mal, "MQTT-3.8.3-5"},
 		{"SUBSCRIBE of 3.1.1 with QoS 3", v4, wire(0x82, "\x00\x01", str("a"), "\x03"), proto, "3.8.3.1"},
 		{"SUBSCRIBE of 5.0 with QoS 3", v5, wire(0x82, "\x00\x01", props(), str("a"), "\x03"), proto, "3.8.3.1"},
@@ -91,7 +91,7 @@ func subackRefusals() []Refusal {
 		{"SUBACK with packet identifier 0", v4, wire(0x90, "\x00\x00\x00"), proto, "MQTT-2.2.1-3"},
 		{"SUBACK without a code", v4, wire(0x90, "\x00\x01"), proto, "MQTT-3.8.4-6"},
 		{"SUBACK of 5.0 without a code", v5, wire(0x90, "\x00\x01", props()), proto, "MQTT-3.8.4-6"},
-		{"SUBACK of 3.1.1 with a code of 5.0", v4, wire(0x90, "\x00\x01\x87"), proto, "MQTT-3.9.3-2"},
+		{"SUBACK of 3.1.1 with a code of 5.0", v4, wire(0x90, "\x00\x01\x87"), proto, "MQTT-3.9.3-2"}, // [3.1.1: MQTT-3.9.3-2]
 		{"SUBACK with QoS 3", v5, wire(0x90, "\x00\x01", props(), "\x03"), proto, "MQTT-3.9.3-2"},
 		{"SUBACK with a property of another packet", v5, wire(0x90, "\x00\x01", props("\x0b\x01"), "\x00"), mal, "2.2.2.2"},
 	}
@@ -137,7 +137,7 @@ func unsubscribeRefusals() []Refusal {
 		{"UNSUBSCRIBE without a filter", v4, wire(0xa2, "\x00\x01"), proto, "MQTT-3.10.3-2"},
 		{"UNSUBSCRIBE of 5.0 without a filter", v5, wire(0xa2, "\x00\x01", props()), proto, "MQTT-3.10.3-2"},
 		{"UNSUBSCRIBE with an empty filter", v4, wire(0xa2, "\x00\x01", str("")), packet.TopicFilterInvalid, "MQTT-4.7.3-1"},
-		{"UNSUBSCRIBE with bad UTF-8", v4, wire(0xa2, "\x00\x01", str("\x80")), mal, "MQTT-1.5.4-1"},
+		{"UNSUBSCRIBE with bad UTF-8", v4, wire(0xa2, "\x00\x01", str("\x80")), mal, "MQTT-1.5.4-1"}, // [MQTT-3.10.3-1]
 		{"UNSUBSCRIBE with a Subscription Identifier", v5, wire(0xa2, "\x00\x01", props("\x0b\x01"), str("a")), mal, "2.2.2.2"},
 		{"UNSUBACK with a fixed-header flag", v4, wire(0xb2, "\x00\x01"), mal, "MQTT-2.1.3-1"},
 		{"UNSUBACK with packet identifier 0", v4, wire(0xb0, "\x00\x00"), proto, "MQTT-2.2.1-3"},
