@@ -132,7 +132,7 @@ func TestFlippedBytes(t *testing.T) {
 }
 
 func flips() int {
-	if testing.Short() {
+	if quick() {
 		return 60
 	}
 	return 400

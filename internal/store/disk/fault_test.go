@@ -71,7 +71,7 @@ func (f *faults) set(at int, lasts bool, err error) {
 // submitted.
 func TestEveryOperationFails(t *testing.T) {
 	step := 1
-	if testing.Short() {
+	if quick() {
 		step = 11
 	}
 	for n := 1; ; n += step {

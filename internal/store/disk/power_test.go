@@ -22,6 +22,9 @@ var (
 	powerSeed   = flag.Uint64("powerseed", 1, "the first seed of TestPowerLoss")
 )
 
+// quick reports whether a part of the rounds must do.
+func quick() bool { return testing.Short() || raceEnabled }
+
 // smallOptions make tables and logs turn over within a few hundred submissions.
 func smallOptions(fs vfs.FS) Options {
 	return Options{FS: fs, MemTableSize: 64 << 10, CacheSize: 1 << 20}
@@ -131,8 +134,8 @@ func (h *history) check(o Options, low, high store.Ticket) (*Store, error) {
 // nothing changes. [MQTT-4.3.2-4] [MQTT-4.3.3-8] rest on it.
 func TestPowerLoss(t *testing.T) {
 	n := *powerLosses
-	if testing.Short() {
-		n = min(n, 200)
+	if quick() {
+		n = min(n, 75)
 	}
 	for seed := *powerSeed; n > 0; seed++ {
 		n -= powerLossRound(t, seed, min(n, 25))
