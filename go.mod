@@ -11,6 +11,8 @@ require golang.org/x/crypto v0.58.0
 
 require github.com/pelletier/go-toml/v2 v2.4.3
 
+require github.com/pires/go-proxyproto v0.15.0 // indirect
+
 require (
 	github.com/DataDog/zstd v1.5.7 // indirect
 	github.com/RaduBerinde/axisds v0.1.0 // indirect

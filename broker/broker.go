@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"math"
 	"net"
 	"sync"
 	"time"
@@ -30,15 +29,19 @@ type Broker struct {
 	conns *conn.Server
 	net   *transport.Server
 	now   func() int64
-	bound []*transport.Listener
-	pipe  *transport.Listener // for Pipe
 	sys   *sys
+
+	reloading sync.Mutex // held by Reload; the first of all locks
+	mu        sync.Mutex // guards what follows
+	live      Config     // what holds; cfg is what the broker was started with
+	bound     []*transport.Listener
+	pipe      *transport.Listener // for Pipe
 }
 
 // New makes a broker and binds its listeners; they accept once Run runs. An
 // error names the listener and says what to do.
 func New(cfg Config) (*Broker, error) {
-	b := &Broker{cfg: cfg, log: cfg.Log}
+	b := &Broker{cfg: cfg, live: cfg, log: cfg.Log}
 	if b.log == nil {
 		b.log = slog.New(slog.DiscardHandler)
 	}
@@ -75,18 +78,17 @@ func (b *Broker) assemble() error {
 	start := time.Now()
 	b.now = func() int64 { return start.UnixMilli() + int64(time.Since(start)/time.Millisecond) }
 	b.net = transport.New(transport.Config{
-		NewHandler: func(c *transport.Conn, batch *transport.Batch) transport.Handler { return b.conns.Handler(c, batch) },
-		NewLocal:   func() any { return b.hub.NewLocal() },
-		Loops:      cfg.Loops,
-		OutLimit:   cfg.OutputLimit,
-		Log:        b.log,
+		NewHandler:     func(c *transport.Conn, batch *transport.Batch) transport.Handler { return b.conns.Handler(c, batch) },
+		NewLocal:       func() any { return b.hub.NewLocal() },
+		Loops:          cfg.Loops,
+		OutLimit:       cfg.OutputLimit,
+		MaxConnections: cfg.MaxConnections,
+		Log:            b.log,
 	})
 	b.hub = hub.New(hub.Config{
 		Store: b.store, Now: b.now, Log: b.log, Access: cfg.Access,
 		Batch: b.net.Batch, Release: b.net.ReleaseBatch,
-		QueueMessages: limit(cfg.MaxQueuedMessages, 100_000), QueueBytes: limit(cfg.MaxQueuedBytes, 64<<20),
-		MaxSubscriptions: cfg.MaxSubscriptions, MaxRetained: cfg.MaxRetained,
-		RetainedOff: cfg.NoRetain, MaxLevels: cfg.MaxTopicLevels,
+		Limits: cfg.hubLimits(), MaxLevels: cfg.MaxTopicLevels,
 	})
 	b.conns = conn.NewServer(b.connConfig())
 	b.sys = newSys(b)
@@ -94,7 +96,7 @@ func (b *Broker) assemble() error {
 		return fmt.Errorf("load the store: %w", err)
 	}
 	var err error
-	b.pipe, err = b.net.Listen(transport.ListenerConfig{Name: "in-process", Network: "pipe", Data: &conn.Limits{Anonymous: true}})
+	b.pipe, err = b.net.Listen(transport.ListenerConfig{Name: "in-process", Network: "pipe", Data: cfg.limits(&Listener{Anonymous: true})})
 	if err != nil {
 		return err
 	}
@@ -108,33 +110,16 @@ func (b *Broker) assemble() error {
 
 func (b *Broker) connConfig() conn.Config {
 	cfg := &b.cfg
-	c := conn.Config{
+	return conn.Config{
 		Hub: b.hub, Log: b.log, Auth: cfg.Auth, Methods: cfg.Methods,
 		Batch: b.net.Batch, Release: b.net.ReleaseBatch,
 		ConnectTimeout: cfg.ConnectTimeout.Milliseconds(),
-		MaxPacket:      limit(cfg.MaxPacketSize, 16<<20),
-		MaxKeepAlive:   uint16(seconds(cfg.MaxKeepAlive, math.MaxUint16)),
-		MaxExpiry:      uint32(seconds(cfg.MaxSessionExpiry, math.MaxUint32)),
-		MaxQoS:         2,
-		ReceiveMaximum: cfg.ReceiveMaximum,
-		TopicAliases:   10,
-		MaxInflight:    cfg.MaxInflight,
-		RetainOff:      cfg.NoRetain,
-		EmptyClientID:  !cfg.RefuseEmptyClientID,
-		ClientIDPrefix: cmp.Or(cfg.ClientIDPrefix, "auto-"),
 		ResponseInfo:   cfg.ResponseInformation,
 	}
-	if cfg.MaxQoS != nil {
-		c.MaxQoS = min(*cfg.MaxQoS, 2)
-	}
-	if cfg.MaxTopicAlias != 0 {
-		c.TopicAliases = uint16(min(max(cfg.MaxTopicAlias, 0), math.MaxUint16))
-	}
-	return c
 }
 
 func (b *Broker) listen(l Listener) error {
-	ln, err := b.net.Listen(transportListener(l))
+	ln, err := b.net.Listen(b.live.transportListener(l))
 	if err != nil {
 		return err
 	}
@@ -142,28 +127,11 @@ func (b *Broker) listen(l Listener) error {
 	return nil
 }
 
-func transportListener(l Listener) transport.ListenerConfig {
-	t := transport.ListenerConfig{
-		Name: l.Name, Network: l.Network, Address: l.Address, Listener: l.Socket, TLS: l.TLS,
-		WebSocket: l.WebSocket, WebSocketPath: l.WebSocketPath, AllowedOrigins: l.AllowedOrigins, HTTP: l.HTTP,
-		UnixMode: l.UnixMode, MaxConnections: l.MaxConnections,
-	}
-	if l.WebSocket {
-		t.Subprotocols = []string{"mqtt", "mqttv3.1"} // [MQTT-6.0.0-3]
-	}
-	limits := &conn.Limits{Anonymous: l.Anonymous}
-	for _, v := range l.RefuseVersions {
-		if int(v) < len(limits.Versions) {
-			limits.Versions[v] = true
-		}
-	}
-	t.Data = limits
-	return t
-}
-
 // Addrs returns the addresses that the listeners are bound to, in the order of
 // Config.Listeners.
 func (b *Broker) Addrs() []net.Addr {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	addrs := make([]net.Addr, len(b.bound))
 	for i, l := range b.bound {
 		addrs[i] = l.Addr()
@@ -181,6 +149,7 @@ func (b *Broker) Run(ctx context.Context) error {
 	var work sync.WaitGroup
 	work.Go(func() { b.hub.Run(workCtx) })
 	if b.cfg.SysInterval >= 0 {
+		b.sys.begin(workCtx)
 		work.Go(func() { b.sys.run(workCtx, cmp.Or(b.cfg.SysInterval, 10*time.Second)) })
 	}
 	if s, ok := b.store.(*disk.Store); ok && b.cfg.Control {
@@ -220,13 +189,19 @@ func (b *Broker) goodbye() {
 }
 
 func (b *Broker) closeListeners() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	for _, l := range b.bound {
 		l.Close()
 	}
 }
 
 // Listeners returns the configured listeners, in the order of Addrs.
-func (b *Broker) Listeners() []Listener { return b.cfg.Listeners }
+func (b *Broker) Listeners() []Listener {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.live.Listeners
+}
 
 // Data returns the directory of the store, "" if there is none.
 func (b *Broker) Data() string { return b.cfg.Data }

@@ -11,6 +11,7 @@ import (
 	"github.com/nightjarmq/nightjar/internal/conn"
 	"github.com/nightjarmq/nightjar/internal/hub"
 	"github.com/nightjarmq/nightjar/internal/store/disk"
+	"github.com/nightjarmq/nightjar/internal/transport"
 )
 
 // Config says how a broker behaves. The zero value of every field is useful; a
@@ -74,6 +75,24 @@ type Config struct {
 	MaxTopicLevels int
 	// MaxSubscriptions of one client; 0: no limit.
 	MaxSubscriptions int
+	// MaxSessions is the most sessions, connected or not; 0: no limit.
+	MaxSessions int
+	// MaxConnections bounds the connections of all listeners together; 0: no limit.
+	MaxConnections int
+	// MaxPayload is the most bytes of a client's message; 0: what fits a packet. A
+	// longer one is dropped, and acknowledged as refused where the version can.
+	MaxPayload int
+	// MaxInflightBytes bounds the bytes of QoS 1 and 2 that are under way to one
+	// client, beyond one message; 0: no limit.
+	MaxInflightBytes int
+	// QueueQoS0 queues QoS 0 for sessions without a connection too.
+	QueueQoS0 bool
+	// UpgradeOutgoingQoS delivers with the QoS of the subscription, also what was
+	// published with a lower one.
+	UpgradeOutgoingQoS bool
+	// RetainExpiry is the longest that a retained message stays, as if it had been
+	// published with that Message Expiry Interval; 0: for ever.
+	RetainExpiry time.Duration
 	// MaxRetained is the most retained messages; 0: no limit.
 	MaxRetained int
 	// NoRetain switches retained messages off.
@@ -103,6 +122,8 @@ type Listener struct {
 	Address string // host:port, or a path
 	// Socket, when set, is used instead of Network and Address.
 	Socket net.Listener
+	// Device, when set, is the only network device to listen on (Linux).
+	Device string
 
 	// TLS, when set, is asked for the configuration of each handshake.
 	TLS func() *tls.Config
@@ -112,6 +133,13 @@ type Listener struct {
 	AllowedOrigins []string     // of browsers; empty: all
 	HTTP           http.Handler // serves requests that are not WebSocket upgrades
 
+	// MaxHeader is the most bytes of an HTTP request's head; 0: 8 KiB.
+	MaxHeader int
+
+	// Proxy says that every connection begins with the PROXY protocol, which tells
+	// whose connection it is. Let nobody but the proxy reach such a listener.
+	Proxy Proxy
+
 	UnixMode       os.FileMode // permissions of a Unix socket; 0: what the umask leaves
 	MaxConnections int         // 0: no limit
 
@@ -119,7 +147,24 @@ type Listener struct {
 	Anonymous bool
 	// RefuseVersions are protocol versions (3, 4, 5) that are not accepted.
 	RefuseVersions []byte
+
+	// What follows bounds or replaces the Config's, for this listener.
+	MaxQoS              *byte
+	MaxTopicAlias       int // 0: Config.MaxTopicAlias, negative: none
+	MaxTopicAliasOut    int // aliases that the broker uses; 0: what the client allows, negative: none
+	RefuseEmptyClientID bool
+	ClientIDPrefix      string
+
+	// MountPoint is put before every topic of the listener's clients, and taken off
+	// what they are sent.
+	MountPoint string
+	// UserIsClientID makes the user name the client identifier, and refuses who has
+	// none.
+	UserIsClientID bool
 }
+
+// Proxy is what is expected of the PROXY protocol at a listener.
+type Proxy = transport.Proxy
 
 // The seams for who may connect and who may do what. They are implemented as the
 // example of Config shows.

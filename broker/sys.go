@@ -53,10 +53,14 @@ func newSys(b *Broker) *sys {
 	}}
 }
 
-// run publishes at once and then every interval.
-func (s *sys) run(ctx context.Context, interval time.Duration) {
+// begin publishes for the first time, before anybody can subscribe.
+func (s *sys) begin(ctx context.Context) {
 	s.publish(ctx, "version", s.version())
 	s.update(ctx, 0)
+}
+
+// run publishes every interval.
+func (s *sys) run(ctx context.Context, interval time.Duration) {
 	t := time.NewTicker(interval)
 	defer t.Stop()
 	for {

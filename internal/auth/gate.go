@@ -156,6 +156,9 @@ func (g *Gate) refuse(a *conn.Attempt, why string) error {
 
 // certified returns the user that a client's certificate names.
 func certified(a *conn.Attempt, which Identity) (string, error) {
+	if a.Certified != "" && which == CommonName {
+		return certifiedName(a.Certified)
+	}
 	if a.TLS == nil || len(a.TLS.PeerCertificates) == 0 {
 		return "", errors.New("no client certificate")
 	}
@@ -168,6 +171,11 @@ func certified(a *conn.Attempt, which Identity) (string, error) {
 		}
 		user = rdn.String()
 	}
+	return certifiedName(user)
+}
+
+// certifiedName refuses names that cannot be a user's.
+func certifiedName(user string) (string, error) {
 	switch {
 	case user == "":
 		return "", errors.New("the client certificate names nobody")

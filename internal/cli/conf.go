@@ -2,7 +2,6 @@ package cli
 
 import (
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"math"
 	"path/filepath"
@@ -16,7 +15,7 @@ import (
 // each line.
 func fromFile(path string, log *slog.Logger) (broker.Config, verdict, error) {
 	c, r, err := config.Load(path)
-	report := verdict{Report: r}
+	report := verdict{Report: r, conf: c}
 	if err != nil {
 		return broker.Config{}, report, err
 	}
@@ -33,23 +32,28 @@ func fromFile(path string, log *slog.Logger) (broker.Config, verdict, error) {
 		return cfg, report, err
 	}
 	for i := range c.Listeners {
-		l, err := listener(&c.Listeners[i])
+		l, reloader, err := listener(&c.Listeners[i])
 		if err != nil {
 			return cfg, report, err
 		}
+		if reloader != nil {
+			report.certificates = append(report.certificates, reloader)
+		}
+		l.MaxHeader = max(c.Limits.HTTPHeader, 8<<10)
 		cfg.Listeners = append(cfg.Listeners, l)
 	}
-	for _, k := range withoutEffect {
-		report.Amend(k, config.Ignored, "not available yet")
+	for _, a := range otherwise {
+		report.Amend(a.keyword, a.fate, a.why)
 	}
-	report.Amend("log_type", config.Changed, "it decides from which level on is logged")
 	return cfg, report, nil
 }
 
 // verdict is what a file says beside the broker's configuration.
 type verdict struct {
 	*config.Report
-	level slog.Level // of the log
+	level        slog.Level     // of the log
+	conf         *config.Config // what was read; nil after an error
+	certificates []*config.Reloader
 }
 
 // logLevel is the level that comes nearest to Mosquitto's kinds of messages.
@@ -67,13 +71,18 @@ func logLevel(l *config.Log) slog.Level {
 	return slog.LevelError
 }
 
-// withoutEffect are keywords that the broker does not act on yet and that let
-// nobody in who would be kept out.
-var withoutEffect = []string{
-	"autosave_interval", "autosave_on_changes", "check_retain_source", "log_dest", "log_facility", "log_timestamp",
-	"log_timestamp_format", "max_inflight_bytes", "message_size_limit", "memory_limit", "persistence_file",
-	"pid_file", "queue_qos0_messages", "retain_expiry_interval", "set_tcp_nodelay", "upgrade_outgoing_qos", "user",
-	"http_dir", "websockets_log_level", "websockets_headers_size", "socket_domain", "global_max_clients",
+// otherwise are the keywords that act otherwise than in Mosquitto, or not at all,
+// and why that is for good.
+var otherwise = []struct {
+	keyword string
+	fate    config.Fate
+	why     string
+}{
+	{"check_retain_source", config.Changed, "who may publish is decided when a message is published; a retained message stays until it is replaced, removed or expired"},
+	{"memory_limit", config.Changed, "memory is collected earlier to stay below it; no message is refused for it"},
+	{"retain_expiry_interval", config.Changed, "it acts as the Message Expiry Interval of retained messages"},
+	{"set_tcp_nodelay", config.Ignored, "small packets are always sent at once, many of them together"},
+	{"persistent_client_expiration", config.Changed, "it also bounds the Session Expiry Interval of 5.0 clients, which are told"},
 }
 
 // missing are the things that a file asks for and that cannot be left out without
@@ -83,17 +92,7 @@ func missing(c *config.Config) (list config.Errors) {
 		list = append(list, &config.Error{Pos: p, Word: word, Msg: "not available yet", Fix: fix})
 	}
 	for i := range c.Listeners {
-		l := &c.Listeners[i]
-		switch {
-		case l.MountPoint != "":
-			no(l.Pos, "mount_point", "remove it, or keep this listener at Mosquitto")
-		case l.Interface != "":
-			no(l.Pos, "bind_interface", "name the address in the listener line")
-		case l.ProxyProtocol != 0:
-			no(l.Pos, "enable_proxy_protocol", "let the proxy connect without it")
-		case l.UsernameAsClientID:
-			no(l.Pos, "use_username_as_clientid", "let clients choose their identifiers")
-		case l.Protocol == config.HTTPAPI:
+		if l := &c.Listeners[i]; l.Protocol == config.HTTPAPI {
 			no(l.Pos, "protocol http_api", "remove this listener")
 		}
 	}
@@ -121,9 +120,12 @@ func limits(cfg *broker.Config, c *config.Config) {
 	cfg.MaxKeepAlive = max(l.MaxKeepAlive, 0)
 	cfg.MaxSessionExpiry = max(l.PersistentClientExpiration, 0)
 	cfg.NoRetain = l.NoRetain
+	cfg.MaxPayload = max(l.MessageSizeLimit, 0)
+	cfg.MaxInflightBytes = max(l.MaxInflightBytes, 0)
+	cfg.MaxSessions, cfg.MaxConnections = max(l.MaxClients, 0), max(l.MaxConnections, 0)
+	cfg.QueueQoS0, cfg.UpgradeOutgoingQoS = l.QueueQoS0, l.UpgradeOutgoingQoS
+	cfg.RetainExpiry = l.RetainExpiry
 	cfg.SysInterval = c.SysInterval
-	cfg.RefuseEmptyClientID = c.Security.RefuseEmptyClientID
-	cfg.ClientIDPrefix = c.Security.AutoIDPrefix
 }
 
 // admission reads the password and ACL files of all listeners.
@@ -134,7 +136,7 @@ func admission(cfg *broker.Config, c *config.Config) error {
 	restricted := false
 	for i := range c.Listeners {
 		l := &c.Listeners[i]
-		e := auth.Entrance{IDPrefix: c.Limits.ClientIDPrefix}
+		e := auth.Entrance{IDPrefix: c.Limits.ClientIDPrefix, UserIsClientID: l.UsernameAsClientID}
 		switch {
 		case l.IdentityAsUsername:
 			e.Identity = auth.CommonName
@@ -209,7 +211,7 @@ func warnOfFiles(users map[string]*auth.Users, acls map[string]*auth.ACL, log *s
 func everybody(c *config.Config, g *auth.Entrances) bool {
 	for i := range c.Listeners {
 		l := &c.Listeners[i]
-		if e := g.ByListener[listenerName(l)]; !l.Security.AllowAnonymous || e.Users != nil || e.Identity != auth.NoIdentity || e.IDPrefix != "" {
+		if e := g.ByListener[listenerName(l)]; !l.Security.AllowAnonymous || e.Users != nil || e.Identity != auth.NoIdentity || e.IDPrefix != "" || e.UserIsClientID {
 			return false
 		}
 	}
@@ -230,27 +232,6 @@ func load[T any](known map[string]*T, path string, read func(string) (*T, error)
 	}
 	known[path] = v
 	return v, nil
-}
-
-func listenerName(l *config.Listener) string { return l.Address() }
-
-func listener(l *config.Listener) (broker.Listener, error) {
-	b := broker.Listener{
-		Name: listenerName(l), Network: l.Network(), Address: l.Address(), WebSocket: l.Protocol == config.WebSocket,
-		AllowedOrigins: l.Origins, MaxConnections: max(l.MaxConnections, 0),
-		Anonymous: l.Security.AllowAnonymous, RefuseVersions: l.RefuseVersions,
-	}
-	if b.Network == "unix" {
-		b.UnixMode = fs.FileMode(0o666) // as Mosquitto: the folder guards it
-	}
-	tls, err := config.TLSConfig(l)
-	if err != nil {
-		return b, err
-	}
-	if tls != nil {
-		b.TLS = tls.Config
-	}
-	return b, nil
 }
 
 // tellIgnored warns of the lines without effect.

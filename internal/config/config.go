@@ -162,6 +162,7 @@ type Limits struct {
 	MaxClients          int // sessions, connected or not
 	MaxConnections      int // over all listeners
 	Memory              int // bytes
+	HTTPHeader          int // bytes of the head of a request to a WebSocket listener
 	// PersistentClientExpiration ends sessions that do not come back; 0: never.
 	PersistentClientExpiration time.Duration
 	// RetainExpiry ends retained messages; 0: never.

@@ -147,8 +147,9 @@ func limitKeywords() []Keyword {
 			Why: "MQTT allows sending again only after a reconnect; Mosquitto ignores it too", set: skip},
 		{Name: "upgrade_outgoing_qos", Scope: Global, Type: bools, Default: "false", Help: "Deliver with the QoS of the subscription.", Fate: Kept,
 			set: flag(func(r *reader) *bool { return &r.cfg.Limits.UpgradeOutgoingQoS })},
-		{Name: "websockets_headers_size", Scope: Global, Type: "bytes", Default: "1024", Help: "Size of the buffer for HTTP headers.", Fate: Ignored,
-			Why: "the buffer grows by itself, within a fixed bound", set: number(0, math.MaxUint16)},
+		{Name: "websockets_headers_size", Scope: Global, Type: "bytes", Default: "1024", Help: "Size of the buffer for HTTP headers.", Fate: Changed,
+			Why: "it bounds the head of a request; 8 KiB are always allowed",
+			set: limit(0, math.MaxUint16, func(r *reader) *int { return &r.cfg.Limits.HTTPHeader })},
 		{Name: "packet_buffer_size", Scope: Global, Type: "bytes", Default: "4096", Since: "2.1", Help: "Size of the read buffer.", Fate: Ignored,
 			Why: "connections share buffers", set: number(0, math.MaxUint16)},
 	}

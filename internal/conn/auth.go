@@ -18,6 +18,9 @@ type Attempt struct {
 	Listener  string // name of the listener
 	Anonymous bool   // the listener lets clients in without a user name
 	TLS       *tls.ConnectionState
+	// Certified is the common name of the client's certificate as a proxy verified
+	// it; "" if there is no such proxy or certificate.
+	Certified string
 }
 
 // Authenticator decides who may connect. It runs in a goroutine of its own and
@@ -95,17 +98,16 @@ func (c *Conn) attempt(p *packet.Connect) *Attempt {
 	a := &Attempt{
 		ClientID: p.ClientID, Username: p.Username, Password: p.Password,
 		Addr: c.Conn.RemoteAddr(), Listener: l.Name(), TLS: c.Conn.TLSState(),
+		Anonymous: c.lim.Anonymous,
 	}
-	if lim := c.limits(); lim != nil {
-		a.Anonymous = lim.Anonymous
-	}
+	a.Certified, _ = c.Conn.ProxyIdentity()
 	return a
 }
 
 // checkPassword asks the Authenticator who the client is.
-func (c *Conn) checkPassword(p *packet.Connect) {
+func (c *Conn) checkPassword(p *packet.Connect, auth Authenticator) {
 	c.auth = &authState{connect: p}
-	attempt, auth := c.attempt(p), c.srv.cfg.Auth
+	attempt := c.attempt(p)
 	c.run(func(ctx context.Context) *authResult {
 		user, err := auth.Authenticate(ctx, attempt)
 		return &authResult{user: user, done: true, err: notAuthorized(err)}

@@ -17,6 +17,7 @@ import (
 type Conn struct {
 	hub.Link
 	srv *Server
+	lim *Limits // of its listener
 
 	connected atomic.Bool  // CONNACK with success was sent; read by the timer
 	lastSeen  atomic.Int64 // unix ms of the last whole packet; read by the timer
@@ -79,7 +80,7 @@ func (c *Conn) Feed(b *transport.Batch, data []byte) (n int, err error) {
 // admit refuses a packet by its first bytes, before more of it is kept.
 // [MQTT-3.1.0-1]
 func (c *Conn) admit(first byte, h packet.Header, ok bool) error {
-	limit := c.srv.cfg.MaxPacket
+	limit := c.lim.maxPacket()
 	if !c.connected.Load() {
 		if t := packet.Type(first >> 4); t != packet.TypeConnect && (c.auth == nil || t != packet.TypeAuth) {
 			return errNotConnect
@@ -128,7 +129,7 @@ func (c *Conn) publish(b *transport.Batch, l *hub.Local, h packet.Header, body, 
 	if err := in.Decode(h.Flags, body, c.Version); err != nil {
 		return err
 	}
-	if in.QoS > c.srv.cfg.MaxQoS {
+	if in.QoS > c.lim.MaxQoS {
 		return &packet.Error{Code: packet.QoSNotSupported, Clause: "MQTT-3.2.2-11", Msg: "QoS above the Maximum QoS"}
 	}
 	return c.Client.Receive(b, &c.Link, in, raw)
@@ -205,7 +206,7 @@ func (c *Conn) disconnect(h packet.Header, body []byte) error {
 		return &packet.Error{Code: packet.ProtocolError, Clause: "3.14.2.2.2", Msg: "Session Expiry Interval of a session that had none"}
 	}
 	c.goodbye = hub.Goodbye{Normal: p.Code == packet.Success, Expiry: p.SessionExpiry}
-	if limit := c.srv.cfg.MaxExpiry; limit != 0 && p.SessionExpiry.Set {
+	if limit := c.lim.MaxExpiry; limit != 0 && p.SessionExpiry.Set {
 		c.goodbye.Expiry.Value = min(c.goodbye.Expiry.Value, limit)
 	}
 	c.ended = true // [MQTT-3.14.4-1] [MQTT-3.14.4-2]

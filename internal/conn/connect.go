@@ -47,17 +47,20 @@ func (c *Conn) connect(b *transport.Batch, l *hub.Local, h packet.Header, body [
 	if err != nil {
 		return err
 	}
+	if c.lim.UserIsClientID {
+		p.ClientID = p.Username.Or("")
+	}
 	if err := c.checkConnect(p); err != nil {
 		return err
 	}
 	if p.AuthMethod.Set {
 		return c.startAuth(p)
 	}
-	if c.srv.cfg.Auth != nil {
-		c.checkPassword(p)
+	if a := *c.srv.auth.Load(); a != nil {
+		c.checkPassword(p, a)
 		return nil
 	}
-	if lim := c.limits(); lim != nil && !lim.Anonymous {
+	if !c.lim.Anonymous {
 		return &packet.Error{Code: packet.NotAuthorized, Clause: "MQTT-3.1.4-2", Msg: "the listener lets nobody in without a user, and there are no users"}
 	}
 	return c.open(b, l, p, "")
@@ -114,31 +117,27 @@ func (c *Conn) refuse(b *transport.Batch, l *hub.Local, err error) error {
 	return err
 }
 
-func (c *Conn) limits() *Limits {
-	l, _ := c.Conn.Listener().Data().(*Limits)
-	return l
-}
-
 // checkConnect refuses what this broker does not do.
 // Every other Client Identifier is taken. [MQTT-3.1.3-5]
 func (c *Conn) checkConnect(p *packet.Connect) error {
-	cfg := &c.srv.cfg
-	if l := c.limits(); l != nil && int(p.Version) < len(l.Versions) && l.Versions[p.Version] {
+	lim := c.lim
+	if int(p.Version) < len(lim.Versions) && lim.Versions[p.Version] {
 		return &packet.Error{Code: packet.UnsupportedProtocolVersion, Clause: "MQTT-3.1.2-2", Msg: "the listener does not accept this protocol version"}
 	}
-	if p.ClientID == "" && (!cfg.EmptyClientID || p.Version < packet.V5 && !p.CleanStart) { // [MQTT-3.1.3-8] [3.1.1: MQTT-3.1.3-8]
+	if p.ClientID == "" && !lim.UserIsClientID && (!lim.EmptyClientID || p.Version < packet.V5 && !p.CleanStart) { // [MQTT-3.1.3-8] [3.1.1: MQTT-3.1.3-8]
 		return &packet.Error{Code: packet.ClientIdentifierNotValid, Clause: "MQTT-3.1.3-8", Msg: "empty client identifier"}
 	}
 	if p.Will == nil {
 		return nil
 	}
-	if err := cfg.Hub.CheckLevels([]byte(p.Will.Topic)); err != nil {
+	p.Will.Topic = lim.MountPoint + p.Will.Topic
+	if err := c.srv.cfg.Hub.CheckLevels([]byte(p.Will.Topic)); err != nil {
 		return err
 	}
-	if p.Will.QoS > cfg.MaxQoS { // [MQTT-3.2.2-12]
+	if p.Will.QoS > lim.MaxQoS { // [MQTT-3.2.2-12]
 		return &packet.Error{Code: packet.QoSNotSupported, Clause: "MQTT-3.2.2-12", Msg: "Will QoS above the Maximum QoS"}
 	}
-	if p.Will.Retain && cfg.RetainOff { // [MQTT-3.2.2-13]
+	if p.Will.Retain && lim.RetainOff { // [MQTT-3.2.2-13]
 		return &packet.Error{Code: packet.RetainNotSupported, Clause: "MQTT-3.2.2-13", Msg: "retained will, and retained messages are switched off"}
 	}
 	return nil
@@ -147,31 +146,40 @@ func (c *Conn) checkConnect(p *packet.Connect) error {
 // open makes or continues the session and answers CONNECT.
 // [MQTT-3.1.4-5] [MQTT-3.2.0-2]
 func (c *Conn) open(b *transport.Batch, l *hub.Local, p *packet.Connect, user string) error {
-	cfg := &c.srv.cfg
+	lim := c.lim
 	ack := packet.Connack{}
 	o := hub.Opening{
 		ClientID: p.ClientID, User: user, CleanStart: p.CleanStart,
 		Expiry: sessionExpiry(p), Will: will(p.Will), Link: &c.Link, // [MQTT-3.1.2-7]
 	}
+	if lim.UserIsClientID {
+		if user == "" {
+			return &packet.Error{Code: packet.NotAuthorized, Clause: "MQTT-3.1.4-2", Msg: "no user name, which is to be the client identifier"}
+		}
+		o.ClientID = user
+		ack.AssignedClientID = packet.Some(user)
+	}
 	if o.ClientID == "" { // [MQTT-3.1.3-6] [MQTT-3.1.3-7] [MQTT-3.2.2-16]
-		o.ClientID = cfg.ClientIDPrefix + rand.Text()
+		o.ClientID = lim.ClientIDPrefix + rand.Text()
 		ack.AssignedClientID = packet.Some(o.ClientID)
 	}
-	if cfg.MaxExpiry != 0 && o.Expiry > cfg.MaxExpiry {
-		o.Expiry = cfg.MaxExpiry
+	if lim.MaxExpiry != 0 && o.Expiry > lim.MaxExpiry {
+		o.Expiry = lim.MaxExpiry
 		ack.SessionExpiry = packet.Some(o.Expiry) // [MQTT-3.2.2-21] in spirit: the client learns what holds
 	}
 	c.expiry = o.Expiry
 	c.setKeepAlive(p, &ack)
 	o.Params = session.Params{
 		Version:        p.Version,
-		SendMaximum:    min(p.ReceiveMaximum.Or(65535), cfg.inflight(p.Version)), // [MQTT-4.9.0-1]
-		ReceiveMaximum: cfg.ReceiveMaximum,
+		SendMaximum:    min(p.ReceiveMaximum.Or(65535), lim.inflight(p.Version)), // [MQTT-4.9.0-1]
+		ReceiveMaximum: lim.receiveMaximum(),
 		MaximumPacket:  p.MaximumPacketSize.Or(0),
-		SendAliases:    p.TopicAliasMaximum.Or(0),
-		ReceiveAliases: cfg.TopicAliases,
+		SendAliases:    min(p.TopicAliasMaximum.Or(0), lim.SendAliases),
+		ReceiveAliases: lim.TopicAliases,
+		SendBytes:      lim.InflightBytes,
+		Mount:          lim.MountPoint,
 	}
-	c.Aliases = p.TopicAliasMaximum.Or(0) > 0
+	c.Aliases = o.Params.SendAliases > 0
 	c.announce(p, &ack, o.ClientID)
 	if p.Version >= packet.V5 && len(ack.Append(nil, p.Version)) > c.MaxPacket { // [MQTT-3.1.2-24]
 		return &packet.Error{Code: packet.PacketTooLarge, Clause: "MQTT-3.1.2-24", Msg: "CONNACK exceeds the client's Maximum Packet Size"}
@@ -180,7 +188,7 @@ func (c *Conn) open(b *transport.Batch, l *hub.Local, p *packet.Connect, user st
 		ack.SessionPresent = present
 		return ack.Append(dst, p.Version)
 	}
-	if _, err := cfg.Hub.Open(b, &o); err != nil {
+	if _, err := c.srv.cfg.Hub.Open(b, &o); err != nil {
 		return err
 	}
 	l.Stats.Connects++
@@ -198,10 +206,10 @@ func (c *Conn) open(b *transport.Batch, l *hub.Local, p *packet.Connect, user st
 // inflight is how many messages may be under way to a client, as far as we
 // decide. Before 5.0 a client cannot say what it takes, and a small one that
 // comes back to a long queue should not be buried.
-func (c *Config) inflight(v packet.Version) uint16 {
+func (l *Limits) inflight(v packet.Version) uint16 {
 	switch {
-	case c.MaxInflight != 0:
-		return c.MaxInflight
+	case l.MaxInflight != 0:
+		return l.MaxInflight
 	case v < packet.V5:
 		return 20
 	}
@@ -223,7 +231,7 @@ func sessionExpiry(p *packet.Connect) uint32 {
 // [MQTT-3.1.2-21] [MQTT-3.2.2-21]
 func (c *Conn) setKeepAlive(p *packet.Connect, ack *packet.Connack) {
 	seconds := p.KeepAlive // [MQTT-3.2.2-22]
-	if most := c.srv.cfg.MaxKeepAlive; most != 0 && p.Version >= packet.V5 && (seconds == 0 || seconds > most) {
+	if most := c.lim.MaxKeepAlive; most != 0 && p.Version >= packet.V5 && (seconds == 0 || seconds > most) {
 		seconds = most
 		ack.ServerKeepAlive = packet.Some(seconds)
 	}
@@ -244,9 +252,9 @@ func (c *Conn) announce(p *packet.Connect, ack *packet.Connack, clientID string)
 	if p.Version < packet.V5 {
 		return
 	}
-	cfg := &c.srv.cfg
-	if cfg.ReceiveMaximum != 65535 {
-		ack.ReceiveMaximum = packet.Some(cfg.ReceiveMaximum)
+	cfg := c.lim
+	if most := cfg.receiveMaximum(); most != 65535 {
+		ack.ReceiveMaximum = packet.Some(most)
 	}
 	if cfg.MaxQoS < 2 {
 		ack.MaximumQoS = packet.Some(cfg.MaxQoS) // [MQTT-3.2.2-9]
@@ -254,14 +262,14 @@ func (c *Conn) announce(p *packet.Connect, ack *packet.Connack, clientID string)
 	if cfg.RetainOff {
 		ack.RetainAvailable = packet.Some[byte](0)
 	}
-	if cfg.MaxPacket < packet.MaxVarint {
-		ack.MaximumPacketSize = packet.Some(uint32(cfg.MaxPacket))
+	if most := cfg.maxPacket(); most < packet.MaxVarint {
+		ack.MaximumPacketSize = packet.Some(uint32(most))
 	}
 	if cfg.TopicAliases > 0 {
 		ack.TopicAliasMaximum = packet.Some(cfg.TopicAliases)
 	}
-	if p.RequestResponseInfo.Or(0) == 1 && cfg.ResponseInfo != nil { // [MQTT-3.1.2-28]
-		ack.ResponseInfo = packet.Some(cfg.ResponseInfo(clientID))
+	if p.RequestResponseInfo.Or(0) == 1 && c.srv.cfg.ResponseInfo != nil { // [MQTT-3.1.2-28]
+		ack.ResponseInfo = packet.Some(c.srv.cfg.ResponseInfo(clientID))
 	}
 	if c.auth != nil && c.auth.method != nil { // [MQTT-4.12.0-5] [MQTT-4.12.0-6]
 		ack.AuthMethod = packet.Some(c.auth.method.Name())

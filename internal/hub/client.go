@@ -45,8 +45,9 @@ type Client struct {
 type Link struct {
 	Conn      *transport.Conn
 	Version   packet.Version
-	MaxPacket int  // bytes the client accepts in one packet; 0: no limit
-	Aliases   bool // the client takes Topic Aliases
+	MaxPacket int    // bytes the client accepts in one packet; 0: no limit
+	Aliases   bool   // the client takes Topic Aliases
+	Mount     string // before every topic of the client; see ListenerConfig of the broker
 	Client    *Client
 
 	// greeted: CONNACK was given to the connection. It may wait for the disk, and

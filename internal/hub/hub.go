@@ -22,8 +22,8 @@ type Config struct {
 	Now   func() int64 // unix milliseconds; never goes back
 	Log   *slog.Logger // nil: silence
 
-	// Access decides who may do what; nil allows everything but writing to
-	// the broker's own topics.
+	// Access decides who may do what, at first; nil allows everything but writing
+	// to the broker's own topics. See [Hub.SetAccess].
 	Access Access
 
 	// Batch and Release lend a batch to work that no connection started: wills,
@@ -31,13 +31,22 @@ type Config struct {
 	Batch   func() *transport.Batch
 	Release func(*transport.Batch)
 
+	Limits    Limits // at first; see [Hub.SetLimits]
+	MaxLevels int    // of a topic; 0: topic.DefaultMaxLevels
+}
+
+// Limits may change while the hub runs.
+type Limits struct {
 	QueueMessages    int  // most messages that wait for one client; 0: no limit
 	QueueBytes       int  // most bytes that wait for one client; 0: no limit
 	QueueQoS0        bool // queue QoS 0 for absent sessions as well
+	MaxClients       int  // sessions, connected or not; 0: no limit
 	MaxSubscriptions int  // of one client; 0: no limit
 	MaxRetained      int  // retained messages of clients; 0: no limit
+	MaxPayload       int  // bytes of a client's message; 0: no limit
 	RetainedOff      bool
-	MaxLevels        int // of a topic; 0: topic.DefaultMaxLevels
+	RetainExpiry     int64 // milliseconds until a retained message ends; 0: never
+	UpgradeQoS       bool  // deliver with the QoS of the subscription
 }
 
 // Access decides who may do what. It is called on the hot path from many
@@ -57,6 +66,8 @@ type Hub struct {
 	store    store.Store
 	log      *slog.Logger
 	routes   *router.Table[*Client]
+	limits   atomic.Pointer[Limits]
+	guard    atomic.Pointer[Access]
 	retained *router.Retained[*message.Message]
 	timers   *timer.Wheel
 	risen    *sync.Cond // the store's durable ticket has risen
@@ -74,6 +85,7 @@ type Hub struct {
 
 	maxConnected  atomic.Int64
 	connected     atomic.Int64
+	sessions      atomic.Int64 // in the registry
 	expired       atomic.Int64 // sessions that ended by their expiry
 	shared        atomic.Int64 // shared subscriptions
 	retainedBytes atomic.Int64
@@ -104,12 +116,24 @@ func New(cfg Config) *Hub {
 		seed:     maphash.MakeSeed(),
 		risen:    sync.NewCond(new(sync.Mutex)),
 	}
+	h.SetLimits(cfg.Limits)
+	h.SetAccess(cfg.Access)
 	for i := range h.shards {
 		h.shards[i].clients = make(map[string]*Client)
 	}
 	cfg.Store.OnDurable(h.onDurable)
 	return h
 }
+
+// SetLimits makes other limits hold. Who is connected keeps the limits of its
+// queue.
+func (h *Hub) SetLimits(l Limits) { h.limits.Store(&l) }
+
+// SetAccess makes another Access decide from now on. What waits in queues is asked
+// about again when it is sent.
+func (h *Hub) SetAccess(a Access) { h.guard.Store(&a) }
+
+func (h *Hub) access() Access { return *h.guard.Load() }
 
 // Run serves timers until ctx ends.
 func (h *Hub) Run(ctx context.Context) { h.timers.Run(ctx) }
@@ -183,7 +207,8 @@ type Local struct {
 	pending   []pending
 	changes   changes
 	scratch   []byte
-	swept     int64 // unix ms of the last look at the route cache
+	mounted   []byte // the topic under way, behind its mount point
+	swept     int64  // unix ms of the last look at the route cache
 	total     Counters
 }
 

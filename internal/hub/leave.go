@@ -48,7 +48,7 @@ func (h *Hub) Leave(b *transport.Batch, l *Link, g Goodbye) {
 	}
 	h.detachFor(c, g, b.Now, &leave)
 	if c.ended {
-		delete(s.clients, c.ID)
+		h.forget(s, c)
 	}
 	h.storeDeparture(&leave)
 	c.mu.Unlock()
@@ -129,7 +129,7 @@ func (c *Client) Expire(now int64) (next int64) {
 	if c.endAt != 0 && now >= c.endAt {
 		h.end(c, &leave)
 		h.expired.Add(1)
-		delete(s.clients, c.ID)
+		h.forget(s, c)
 	} else {
 		next = c.nextDeadline()
 	}
@@ -138,6 +138,12 @@ func (c *Client) Expire(now int64) (next int64) {
 	s.mu.Unlock()
 	h.with(func(b *transport.Batch) { h.depart(b, &leave) })
 	return next
+}
+
+// forget takes the client out of the registry. The shard's lock is held.
+func (h *Hub) forget(s *shard, c *Client) {
+	delete(s.clients, c.ID)
+	h.sessions.Add(-1)
 }
 
 // end ends the session. Both locks are held; the caller takes the client out of

@@ -47,12 +47,18 @@ func (h *Hub) Open(b *transport.Batch, o *Opening) (*Client, error) {
 			return nil, &packet.Error{Code: packet.NotAuthorized, Clause: "MQTT-3.1.4-2", Msg: "the client identifier belongs to another user"}
 		}
 		h.takeOver(b, old, o, &leave)
+	} else if most := h.limits.Load().MaxClients; most > 0 && h.sessions.Load() >= int64(most) {
+		s.mu.Unlock()
+		return nil, &packet.Error{Code: packet.QuotaExceeded, Clause: "MQTT-3.1.4-2", Msg: "there are as many sessions as are allowed"}
 	}
 	c := old
 	if old == nil || old.ended {
 		c = h.newClient(o)
 		c.mu.Lock()
 		s.clients[o.ClientID] = c
+		if old == nil {
+			h.sessions.Add(1)
+		}
 		if old != nil {
 			old.mu.Unlock()
 		}
@@ -109,7 +115,8 @@ func (h *Hub) attach(b *transport.Batch, c *Client, o *Opening, leave *departure
 	c.expiry, c.will = o.Expiry, o.Will // [MQTT-3.1.2-7] [3.1.1: MQTT-3.1.2-12]
 	p := o.Params
 	p.Durable = c.durable != 0
-	p.QueueMessages, p.QueueBytes = h.cfg.QueueMessages, h.cfg.QueueBytes
+	lim := h.limits.Load()
+	p.QueueMessages, p.QueueBytes = lim.QueueMessages, lim.QueueBytes
 	c.sess = session.New(p)
 	o.Link.Client = c
 	c.link.Store(o.Link)
@@ -189,4 +196,5 @@ func (h *Hub) restore(s *store.SessionInfo, now int64) {
 	}
 	c.await(closed)
 	h.shard(c.ID).clients[c.ID] = c
+	h.sessions.Add(1)
 }

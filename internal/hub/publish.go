@@ -36,6 +36,10 @@ func (h *Hub) Publish(b *transport.Batch, from *Client, pub *message.Publication
 		l.Stats.Denied++
 		return packet.NotAuthorized, 0, nil // 3.1.1 gets its acknowledgement [3.1.1: MQTT-3.3.5-2]
 	}
+	if most := h.limits.Load().MaxPayload; from != nil && most > 0 && len(pub.Payload) > most {
+		l.Stats.Dropped[TooLarge]++
+		return packet.QuotaExceeded, 0, nil
+	}
 	if pub.Retain { // [MQTT-3.3.1-8]
 		return h.publishRetained(b, l, from, pub, incoming)
 	}
@@ -126,13 +130,17 @@ func (l *Local) addRecipient(r store.Recipient, share string) (rec int) {
 
 // deliver gives one copy to one client and returns 1 if it took it.
 func (h *Hub) deliver(b *transport.Batch, l *Local, d *router.Delivery[*Client], pub *message.Publication, share string) int {
-	if h.cfg.Access != nil && !h.cfg.Access.Receive(d.To, pub.Topic) {
+	if a := h.access(); a != nil && !a.Receive(d.To, pub.Topic) {
 		l.Stats.Dropped[NotAllowed]++
 		return 0
 	}
 	retain := pub.Retain && d.RetainAsPublished // [MQTT-3.3.1-12] [MQTT-3.3.1-13]
 	qos := min(pub.QoS, d.QoS)                  // [MQTT-3.8.4-8]
-	if qos == 0 {
+	lim := h.limits.Load()
+	if lim.UpgradeQoS {
+		qos = d.QoS
+	}
+	if qos == 0 && (!lim.QueueQoS0 || d.To.Connected()) {
 		return h.deliver0(b, l, d, pub, retain)
 	}
 	return d.To.deliver(b, l, &session.Entry{QoS: qos, Retain: retain, IDs: d.IDs, Share: share}, pub)
@@ -150,8 +158,8 @@ func (h *Hub) deliver0(b *transport.Batch, l *Local, d *router.Delivery[*Client]
 	switch {
 	case ln.Aliases:
 		return d.To.deliver0Alias(b, l, ln, d, pub, retain)
-	case len(d.IDs) > 0 && ln.Version >= packet.V5:
-		l.scratch = pub.Append(l.scratch[:0], &message.Copy{Version: ln.Version, Retain: retain, IDs: d.IDs})
+	case len(d.IDs) > 0 && ln.Version >= packet.V5, ln.Mount != "":
+		l.scratch = pub.Append(l.scratch[:0], &message.Copy{Version: ln.Version, Retain: retain, IDs: d.IDs, Mount: ln.Mount})
 		frame = l.scratch
 	default:
 		frame = pub.Frame(ln.Version, 0, retain)
@@ -187,7 +195,7 @@ func (c *Client) deliver0Alias(b *transport.Batch, l *Local, ln *Link, d *router
 	if c.sess == nil || c.link.Load() != ln {
 		return 0
 	}
-	k := message.Copy{Version: ln.Version, Retain: retain, IDs: d.IDs}
+	k := message.Copy{Version: ln.Version, Retain: retain, IDs: d.IDs, Mount: ln.Mount}
 	// An alias must not be lost with a dropped packet, nor be used before a packet
 	// that sets it and waits for the disk.
 	if c.held == nil && (ln.Conn.Buffered() == 0 || ln.room() > pub.Size()) {
@@ -214,7 +222,10 @@ func (c *Client) deliver(b *transport.Batch, l *Local, e *session.Entry, pub *me
 		return c.enqueueAbsent(l, e, pub)
 	}
 	size := pub.Size()
-	if ln.MaxPacket != 0 && size > ln.MaxPacket && c.tooLarge(l, ln, e, pub) {
+	if (ln.MaxPacket != 0 && size > ln.MaxPacket || ln.Mount != "") && c.tooLarge(l, ln, e, pub) {
+		return 0
+	}
+	if e.QoS == 0 { // the client has come since
 		return 0
 	}
 	e.Message = pub.Keep()
@@ -247,7 +258,7 @@ func (c *Client) wantDrain(ln *Link) {
 
 // tooLarge reports whether the packet exceeds what the client accepts.
 func (c *Client) tooLarge(l *Local, ln *Link, e *session.Entry, pub *message.Publication) bool {
-	l.scratch = pub.Append(l.scratch[:0], &message.Copy{Version: ln.Version, QoS: e.QoS, Retain: e.Retain, IDs: e.IDs})
+	l.scratch = pub.Append(l.scratch[:0], &message.Copy{Version: ln.Version, QoS: e.QoS, Retain: e.Retain, IDs: e.IDs, Mount: ln.Mount})
 	if ln.fits(len(l.scratch)) {
 		return false
 	}
@@ -260,8 +271,8 @@ func (c *Client) enqueueAbsent(l *Local, e *session.Entry, pub *message.Publicat
 	if c.durable == 0 {
 		return 0
 	}
-	cfg, size := &c.hub.cfg, pub.Size()
-	if cfg.QueueMessages > 0 && c.waiting >= cfg.QueueMessages || cfg.QueueBytes > 0 && c.bytes+size > cfg.QueueBytes {
+	lim, size := c.hub.limits.Load(), pub.Size()
+	if lim.QueueMessages > 0 && c.waiting >= lim.QueueMessages || lim.QueueBytes > 0 && c.bytes+size > lim.QueueBytes {
 		l.Stats.Dropped[QueueFull]++
 		return 0
 	}
@@ -285,8 +296,8 @@ func (c *Client) recipient(e *session.Entry, id uint16) store.Recipient {
 // nothing in it is the client's own but the packet identifier.
 func (c *Client) frame(l *Local, ln *Link, e *session.Entry, pub *message.Publication, id uint16) []byte {
 	var f []byte
-	if ln.Version >= packet.V5 && (len(e.IDs) > 0 || ln.Aliases) {
-		k := message.Copy{Version: ln.Version, QoS: e.QoS, Retain: e.Retain, PacketID: id, IDs: e.IDs}
+	if ln.Version >= packet.V5 && (len(e.IDs) > 0 || ln.Aliases) || ln.Mount != "" {
+		k := message.Copy{Version: ln.Version, QoS: e.QoS, Retain: e.Retain, PacketID: id, IDs: e.IDs, Mount: ln.Mount}
 		k.Alias, k.NoTopic = c.sess.Alias(string(pub.Topic))
 		l.scratch = pub.Append(l.scratch[:0], &k)
 		f = l.scratch

@@ -182,14 +182,23 @@ type replay struct {
 	begun  bool   // list has been made
 	list   []*message.Message
 	qos    byte
+	raised bool // also messages of a lower QoS are sent with qos
 	ids    []uint32
+}
+
+// level is the QoS with which a message is sent.
+func (r *replay) level(m *message.Message) byte {
+	if r.raised {
+		return r.qos
+	}
+	return min(m.QoS, r.qos)
 }
 
 // begin looks the messages up.
 func (r *replay) begin(h *Hub) {
 	r.begun = true
 	h.retained.MatchUntil(r.filter, r.last, func(_ string, m *message.Message) bool {
-		if !r.stored || m.QoS == 0 {
+		if !r.stored || r.level(m) == 0 {
 			r.list = append(r.list, m)
 		}
 		return true
@@ -213,7 +222,7 @@ func (c *Client) replayRetained(b *transport.Batch, l *Local, ln *Link) (full bo
 			if c.room(ln) <= 0 {
 				return true
 			}
-			if m.QoS > 0 && r.qos > 0 && !c.sess.Open() {
+			if r.level(m) > 0 && !c.sess.Open() {
 				return false
 			}
 			r.list = r.list[1:]
@@ -234,13 +243,13 @@ func (c *Client) sendRetained(b *transport.Batch, l *Local, ln *Link, r *replay,
 		l.Stats.Dropped[Expired]++
 		return
 	}
-	if c.hub.cfg.Access != nil && !c.hub.cfg.Access.Receive(c, []byte(m.Topic)) {
+	if a := c.hub.access(); a != nil && !a.Receive(c, []byte(m.Topic)) {
 		l.Stats.Dropped[NotAllowed]++
 		return
 	}
-	qos := min(m.QoS, r.qos)
+	qos := r.level(m)
 	e := session.Entry{Message: m, IDs: r.ids, QoS: qos, Retain: true}
-	k := message.Copy{Version: ln.Version, QoS: qos, Retain: true, IDs: r.ids}
+	k := message.Copy{Version: ln.Version, QoS: qos, Retain: true, IDs: r.ids, Mount: ln.Mount}
 	if qos == 0 {
 		if c.held == nil { // else the packet that sets the alias may still wait for the disk
 			k.Alias, k.NoTopic = c.sess.Alias(m.Topic)
@@ -251,7 +260,7 @@ func (c *Client) sendRetained(b *transport.Batch, l *Local, ln *Link, r *replay,
 		}
 		return
 	}
-	if ln.MaxPacket != 0 {
+	if ln.MaxPacket != 0 || ln.Mount != "" {
 		l.scratch = m.Append(l.scratch[:0], &k, b.Now)
 		if !ln.fits(len(l.scratch)) {
 			l.Stats.Dropped[TooLarge]++

@@ -25,6 +25,10 @@ func (c *Client) Receive(b *transport.Batch, l *Link, in *packet.Publish, raw []
 			return nil
 		}
 	}
+	if l.Mount != "" {
+		lo.mounted = append(append(lo.mounted[:0], l.Mount...), in.Topic...)
+		in.Topic, raw = lo.mounted, nil
+	}
 	if err := c.hub.CheckLevels(in.Topic); err != nil {
 		return err
 	}

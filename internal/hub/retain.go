@@ -29,15 +29,17 @@ func (h *Hub) mayPublish(c *Client, pub *message.Publication) bool {
 	if ownTopic(pub.Topic) {
 		return false
 	}
-	return h.cfg.Access == nil || h.cfg.Access.Publish(c, pub.Topic, pub.QoS, pub.Retain)
+	a := h.access()
+	return a == nil || a.Publish(c, pub.Topic, pub.QoS, pub.Retain)
 }
 
 // retainable reports whether the message may become a retained one.
 func (h *Hub) retainable(pub *message.Publication) packet.Code {
-	if h.cfg.RetainedOff {
+	lim := h.limits.Load()
+	if lim.RetainedOff {
 		return packet.RetainNotSupported // [MQTT-3.2.2-14]
 	}
-	if h.cfg.MaxRetained == 0 || len(pub.Payload) == 0 || h.retained.Len() < h.cfg.MaxRetained {
+	if lim.MaxRetained == 0 || len(pub.Payload) == 0 || h.retained.Len() < lim.MaxRetained {
 		return packet.Success
 	}
 	if _, ok := h.retained.Get(string(pub.Topic)); ok {
@@ -54,6 +56,9 @@ func (h *Hub) retainable(pub *message.Publication) packet.Code {
 func (h *Hub) publishRetained(b *transport.Batch, l *Local, from *Client, pub *message.Publication, incoming uint16) (packet.Code, store.Ticket, error) {
 	if code := h.retainable(pub); code != packet.Success {
 		return code, 0, nil
+	}
+	if end := h.limits.Load().RetainExpiry; from != nil && end != 0 && (pub.Expires == 0 || pub.Expires > pub.Now+end) {
+		pub.Expires = pub.Now + end
 	}
 	mu := &h.retaining[maphash.Bytes(h.seed, pub.Topic)%shards]
 	mu.Lock()

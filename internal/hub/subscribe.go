@@ -36,14 +36,14 @@ func (h *Hub) Subscribe(b *transport.Batch, ln *Link, p *packet.Subscribe, answe
 	var bring []subscription
 	for i := range p.Filters {
 		f := &p.Filters[i]
-		sub, code := h.judge(l, c, f, p.SubscriptionID.Or(0))
+		sub, code := h.judge(l, ln, f, p.SubscriptionID.Or(0))
 		codes[i] = code
 		if code >= packet.UnspecifiedError {
 			continue
 		}
 		existed := c.subscribe(sub) // [MQTT-3.8.4-4]
 		if c.durable != 0 {
-			recs = append(recs, &store.Subscribed{Session: c.durable, Filter: f.Filter, Options: f.Options, ID: sub.options.ID})
+			recs = append(recs, &store.Subscribed{Session: c.durable, Filter: sub.filter.String(), Options: f.Options, ID: sub.options.ID})
 		}
 		if brings(sub, existed) {
 			bring = append(bring, sub)
@@ -62,16 +62,20 @@ func (h *Hub) Subscribe(b *transport.Batch, ln *Link, p *packet.Subscribe, answe
 // judge decides about one filter of a SUBSCRIBE. [MQTT-3.8.4-7]
 // The Maximum QoS binds publishers, not subscribers; wildcards are supported. [MQTT-3.2.2-10]
 // [3.1.1: MQTT-3.8.3-2]
-func (h *Hub) judge(l *Local, c *Client, f *packet.SubscribeFilter, id uint32) (subscription, packet.Code) {
+func (h *Hub) judge(l *Local, ln *Link, f *packet.SubscribeFilter, id uint32) (subscription, packet.Code) {
+	c := ln.Client
 	parsed, err := topic.ParseFilterDepth(f.Filter, h.cfg.MaxLevels)
+	if err == nil && ln.Mount != "" {
+		parsed, err = topic.ParseFilterDepth(mounted(parsed, ln.Mount).String(), h.cfg.MaxLevels)
+	}
 	if err != nil {
 		return subscription{}, packet.TopicFilterInvalid
 	}
-	if h.cfg.Access != nil && !h.cfg.Access.Subscribe(c, parsed, f.QoS) {
+	if a := h.access(); a != nil && !a.Subscribe(c, parsed, f.QoS) {
 		l.Stats.Denied++
 		return subscription{}, packet.NotAuthorized
 	}
-	if h.cfg.MaxSubscriptions > 0 && len(c.subs.list) >= h.cfg.MaxSubscriptions && c.subs.find(parsed) < 0 {
+	if most := h.limits.Load().MaxSubscriptions; most > 0 && len(c.subs.list) >= most && c.subs.find(parsed) < 0 {
 		return subscription{}, packet.QuotaExceeded
 	}
 	return subscription{
@@ -81,6 +85,12 @@ func (h *Hub) judge(l *Local, c *Client, f *packet.SubscribeFilter, id uint32) (
 		},
 		retain: f.RetainHandling,
 	}, packet.Code(f.QoS)
+}
+
+// mounted puts the mount point before the filter, behind the name of a share.
+func mounted(f topic.Filter, mount string) topic.Filter {
+	f.Filter = mount + f.Filter
+	return f
 }
 
 // subscribe adds the subscription and reports whether it replaced one.
@@ -130,6 +140,7 @@ func (c *Client) replySubscribe(b *transport.Batch, l *Local, recs []store.Recor
 func (c *Client) bring(b *transport.Batch, l *Local, s *subscription) {
 	r := replay{
 		filter: s.filter.Filter, last: c.hub.retained.Last(), stored: c.durable != 0 && s.options.QoS > 0, qos: s.options.QoS,
+		raised: c.hub.limits.Load().UpgradeQoS,
 	}
 	if s.options.ID != 0 {
 		r.ids = []uint32{s.options.ID}
@@ -138,7 +149,7 @@ func (c *Client) bring(b *transport.Batch, l *Local, s *subscription) {
 		full := c.sess.Full()
 		c.hub.retained.MatchUntil(r.filter, r.last, func(_ string, m *message.Message) bool {
 			switch {
-			case m.QoS == 0 || m.Expired(b.Now):
+			case r.level(m) == 0 || m.Expired(b.Now):
 			case full:
 				l.Stats.Dropped[QueueFull]++
 			default:
@@ -152,11 +163,11 @@ func (c *Client) bring(b *transport.Batch, l *Local, s *subscription) {
 
 // queueRetained puts one retained message into the store's queue. c.mu is held.
 func (c *Client) queueRetained(l *Local, r *replay, m *message.Message) {
-	if c.hub.cfg.Access != nil && !c.hub.cfg.Access.Receive(c, []byte(m.Topic)) {
+	if a := c.hub.access(); a != nil && !a.Receive(c, []byte(m.Topic)) {
 		l.Stats.Dropped[NotAllowed]++
 		return
 	}
-	to := [1]store.Recipient{{Session: c.durable, QoS: min(m.QoS, r.qos), Retain: true, IDs: r.ids}}
+	to := [1]store.Recipient{{Session: c.durable, QoS: r.level(m), Retain: true, IDs: r.ids}}
 	if _, err := c.hub.store.Submit(&store.Published{Message: m, To: to[:]}); err != nil {
 		l.Stats.Dropped[StoreFailed]++
 		return
@@ -182,6 +193,7 @@ func (h *Hub) Unsubscribe(b *transport.Batch, ln *Link, filters []string, answer
 	var recs []store.Record
 	for i, s := range filters {
 		f, err := topic.ParseFilterDepth(s, h.cfg.MaxLevels)
+		f = mounted(f, ln.Mount)
 		switch {
 		case err != nil:
 			codes[i] = packet.TopicFilterInvalid
@@ -195,7 +207,7 @@ func (h *Hub) Unsubscribe(b *transport.Batch, ln *Link, filters []string, answer
 				c.replay = slices.DeleteFunc(c.replay, func(r replay) bool { return r.filter == f.Filter })
 			}
 			if c.durable != 0 {
-				recs = append(recs, &store.Unsubscribed{Session: c.durable, Filter: s})
+				recs = append(recs, &store.Unsubscribed{Session: c.durable, Filter: f.String()})
 			}
 		}
 	}

@@ -20,7 +20,7 @@ var mayImport = map[string][]string{
 	"internal/router":         {"packet", "topic"},
 	"internal/store":          {"packet", "topic", "internal/message"},
 	"internal/store/disk":     {"packet", "topic", "internal/failpoint", "internal/message", "internal/store", "github.com/cockroachdb/pebble/v2"},
-	"internal/transport":      {"internal/timer", "github.com/gobwas/ws"},
+	"internal/transport":      {"internal/timer", "github.com/gobwas/ws", "github.com/pires/go-proxyproto"},
 	"internal/hub": {"packet", "topic", "internal/failpoint", "internal/message", "internal/router", "internal/session", "internal/store",
 		"internal/timer", "internal/transport"},
 	"internal/conn": {"packet", "topic", "internal/hub", "internal/message", "internal/session", "internal/store",

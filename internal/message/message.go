@@ -34,12 +34,17 @@ type Copy struct {
 	IDs      []uint32 // Subscription Identifiers, 5.0 only
 	Alias    uint16   // Topic Alias, 0 for none, 5.0 only
 	NoTopic  bool     // the receiver knows the alias: the topic stays empty
+
+	// Mount is what is taken off the front of the topic; a message whose topic does
+	// not begin with it, or is nothing else, cannot be said to the receiver.
+	Mount string
 }
 
 // Append writes m as a PUBLISH packet for the receiver that c describes. now is
 // unix milliseconds: the interval sent is what remains. [MQTT-3.3.2-6]
-// It writes nothing if the packet would exceed what the protocol can say: a
-// message of that size grows by what a receiver's version and identifiers add.
+// It writes nothing if the packet cannot be said: it would exceed the protocol's
+// bound, since a message grows by what a receiver's version and identifiers add,
+// or its topic is outside of the receiver's mount point.
 func (m *Message) Append(dst []byte, c *Copy, now int64) []byte {
 	return appendPublish(dst, m.Topic, m.Payload, m.Props, m.Expires, c, now)
 }
@@ -63,6 +68,12 @@ const (
 )
 
 func appendPublish[T ~string | ~[]byte](dst []byte, topic T, payload, props []byte, expires int64, c *Copy, now int64) []byte {
+	if n := len(c.Mount); n > 0 {
+		if len(topic) <= n || string(topic[:n]) != c.Mount {
+			return dst
+		}
+		topic = topic[n:]
+	}
 	if c.NoTopic {
 		topic = topic[:0]
 	}

@@ -42,22 +42,31 @@ func (s *Session) Offer(e *Entry, room bool) (id uint16, v Verdict) {
 // open reports whether the client's Receive Maximum allows one more.
 // [MQTT-3.3.4-9] [MQTT-4.9.0-2]
 func (s *Session) open() bool {
-	return s.flying < int(s.p.SendMaximum) && s.win.live < mostInflight
+	return s.flying < int(s.p.SendMaximum) && s.win.live < mostInflight && s.light()
 }
+
+// light reports whether the bytes under way allow one more message.
+func (s *Session) light() bool { return s.p.SendBytes == 0 || s.aloft < s.p.SendBytes }
 
 // launch puts e into the window as sent on this connection.
 // [MQTT-4.3.2-1] [MQTT-4.3.3-1]
 func (s *Session) launch(e *Entry) *Entry {
 	e = s.win.add(e)
-	e.flying = true
-	s.flying++
+	s.fly(e)
 	return e
+}
+
+func (s *Session) fly(e *Entry) {
+	e.flying, e.size = true, int32(e.Message.Size())
+	s.flying++
+	s.aloft += int(e.size)
 }
 
 // land takes e out of the window.
 func (s *Session) land(e *Entry) {
 	if e.flying {
 		s.flying--
+		s.aloft -= int(e.size)
 	}
 	s.win.remove(e.PacketID)
 }
@@ -148,14 +157,13 @@ func (s *Session) Resume(incoming []uint16, inflight []Entry, released []bool, w
 // client's Receive Maximum and limit allow: it may be lower now.
 // [MQTT-3.3.4-9] [MQTT-4.6.0-1]
 func (s *Session) repeat(limit int, now int64, fx *Effects) {
-	for len(s.again) > 0 && s.flying < int(s.p.SendMaximum) && len(fx.Out) < limit {
+	for len(s.again) > 0 && s.flying < int(s.p.SendMaximum) && s.light() && len(fx.Out) < limit {
 		e := s.win.get(s.again[0])
 		s.again = s.again[1:]
 		if e == nil || e.released {
 			continue // acknowledged before it was sent again [MQTT-4.3.3-6]
 		}
-		e.flying = true
-		s.flying++
+		s.fly(e)
 		if !s.write(e, true, now, fx) {
 			s.finish(e, fx)
 		}
@@ -206,6 +214,11 @@ func (s *Session) transmit(e *Entry, now int64, fx *Effects) {
 		return
 	}
 	seq := e.Seq
+	if e.QoS == 0 { // its delivery ends with sending it
+		s.write(e, false, now, fx)
+		s.change(fx, Done, seq, 0)
+		return
+	}
 	e = s.launch(e)
 	if !s.write(e, false, now, fx) {
 		s.land(e)
@@ -222,7 +235,7 @@ func (s *Session) transmit(e *Entry, now int64, fx *Effects) {
 // [MQTT-3.3.1-3] [MQTT-4.3.2-2] [MQTT-4.3.3-2]
 func (s *Session) write(e *Entry, dup bool, now int64, fx *Effects) bool {
 	c := message.Copy{
-		Version: s.p.Version, QoS: e.QoS, Dup: dup, Retain: e.Retain, PacketID: e.PacketID, IDs: e.IDs,
+		Version: s.p.Version, QoS: e.QoS, Dup: dup, Retain: e.Retain, PacketID: e.PacketID, IDs: e.IDs, Mount: s.p.Mount,
 	}
 	c.Alias, c.NoTopic = s.Alias(e.Message.Topic)
 	start := len(fx.Out)

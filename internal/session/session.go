@@ -18,6 +18,8 @@ type Params struct {
 	ReceiveMaximum uint16 // ours; 0 means 65535
 	MaximumPacket  uint32 // the client's Maximum Packet Size in bytes; 0: none
 	SendAliases    uint16 // the client's Topic Alias Maximum
+	SendBytes      int    // most bytes under way, beyond one message; 0: no limit
+	Mount          string // taken off the topics that the client is sent
 	ReceiveAliases uint16 // ours
 
 	QueueMessages int // most messages that wait for the window; 0: no limit
@@ -37,6 +39,7 @@ type Session struct {
 	cursor  uint64   // the last Seq that was loaded from the store
 	bytes   int      // of queue, backlog and offered
 	flying  int      // messages sent on this connection and not fully acknowledged
+	aloft   int      // bytes of those
 	again   []uint16 // identifiers to be sent again, in order
 	aliases *aliases // nil until the first
 
@@ -73,10 +76,11 @@ type Entry struct {
 	Seq      uint64           // the store's number; 0 if the store has none
 	Share    string           // the shared subscription it came by, name and filter, or ""
 	PacketID uint16
-	QoS      byte // 1 or 2
+	QoS      byte // 0 only for what was queued for an absent client
 	Retain   bool
 	released bool // PUBREC has come, PUBREL was sent
 	flying   bool // it was sent on this connection, and counts there
+	size     int32
 }
 
 // Change is a step of a durable session that must be stored.

@@ -67,6 +67,10 @@ type Config struct {
 	// load all connections gather on one loop, which is cheaper than several.
 	Loops int
 
+	// MaxConnections bounds the connections of all listeners together; 0 means no
+	// limit.
+	MaxConnections int
+
 	// OutLimit is the number of bytes that may wait in the output buffer of one
 	// connection; 0 means 1 MiB.
 	OutLimit int
@@ -110,6 +114,12 @@ type ListenerConfig struct {
 	// activation, tests). The Server owns it from then on.
 	Listener net.Listener
 
+	// Device, when set, is the only network device to listen on; Linux only.
+	Device string
+
+	// Proxy, when set, is the PROXY protocol that every connection begins with.
+	Proxy Proxy
+
 	// TLS, when set, gives the configuration of the next handshake, so that
 	// certificates can change while running. It is called once per connection.
 	TLS func() *tls.Config
@@ -124,6 +134,7 @@ type ListenerConfig struct {
 	// for an upgrade.
 	HTTP http.Handler
 
+	MaxHeader      int         // bytes of a request's head; 0 means 8 KiB
 	UnixMode       os.FileMode // permissions of the Unix socket; 0 leaves the umask's
 	MaxConnections int         // 0 means no limit
 	Backlog        int         // 0 means the system's

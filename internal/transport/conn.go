@@ -69,6 +69,7 @@ type Conn struct {
 	st   *stream // nil on an event loop
 	fd   int32
 	peer addr
+	via  *proxied // nil without a proxy
 
 	// halted mirrors paused|held|closing for the owner's fast path.
 	halted atomic.Bool

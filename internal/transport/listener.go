@@ -15,7 +15,7 @@ import (
 // Listener is a bound address.
 type Listener struct {
 	s     *Server
-	cfg   ListenerConfig
+	conf  atomic.Pointer[ListenerConfig]
 	addr  net.Addr
 	count atomic.Int32 // connections
 
@@ -24,18 +24,20 @@ type Listener struct {
 	ln     net.Listener
 	socket listening // Linux
 	closed bool
-	warned time.Time // when an accept error was last logged
+	warned time.Time             // when an accept error was last logged
+	greets map[net.Conn]struct{} // whose PROXY header is being read
 }
 
 // Listen binds at once; connections are accepted while Run runs.
 func (s *Server) Listen(cfg ListenerConfig) (*Listener, error) {
-	ln := &Listener{s: s, cfg: cfg, ln: cfg.Listener}
+	ln := &Listener{s: s, ln: cfg.Listener}
+	ln.conf.Store(&cfg)
 	if cfg.Network == "pipe" {
 		ln.addr = &net.UnixAddr{Net: "pipe", Name: "pipe"}
 	} else {
 		if ln.ln == nil {
 			var err error
-			if ln.ln, err = bind(cfg); err != nil {
+			if ln.ln, err = Bind(cfg); err != nil {
 				return nil, err
 			}
 		}
@@ -57,7 +59,9 @@ func (s *Server) Listen(cfg ListenerConfig) (*Listener, error) {
 	return ln, nil
 }
 
-func bind(cfg ListenerConfig) (net.Listener, error) {
+// Bind binds a socket as Listen does, without accepting from it: it may become
+// ListenerConfig.Listener.
+func Bind(cfg ListenerConfig) (net.Listener, error) {
 	network := cfg.Network
 	if network == "" {
 		network = "tcp"
@@ -65,7 +69,11 @@ func bind(cfg ListenerConfig) (net.Listener, error) {
 	if network == "unix" {
 		removeStale(cfg.Address)
 	}
-	ln, err := new(net.ListenConfig).Listen(context.Background(), network, cfg.Address)
+	lc := new(net.ListenConfig)
+	if cfg.Device != "" {
+		lc.Control = func(_, _ string, raw syscall.RawConn) error { return bindToDevice(raw, cfg.Device) }
+	}
+	ln, err := lc.Listen(context.Background(), network, cfg.Address)
 	if err != nil {
 		return nil, explainBind(network, cfg.Address, err)
 	}
@@ -125,10 +133,21 @@ func explainBind(network, address string, err error) error {
 	return fmt.Errorf("listen on %s %s: %w (%s)", network, address, err, hint)
 }
 
+// cfg is what holds now.
+func (l *Listener) cfg() *ListenerConfig { return l.conf.Load() }
+
+// Update makes another configuration hold for what connects from now on. The
+// socket stays: Network, Address, Listener, Device and UnixMode mean nothing.
+func (l *Listener) Update(cfg ListenerConfig) {
+	old := l.cfg()
+	cfg.Network, cfg.Address, cfg.Listener, cfg.UnixMode = old.Network, old.Address, old.Listener, old.UnixMode
+	l.conf.Store(&cfg)
+}
+
 // Name returns ListenerConfig.Name, or the address when that is empty.
 func (l *Listener) Name() string {
-	if l.cfg.Name != "" {
-		return l.cfg.Name
+	if name := l.cfg().Name; name != "" {
+		return name
 	}
 	return l.addr.String()
 }
@@ -137,7 +156,7 @@ func (l *Listener) Name() string {
 func (l *Listener) Addr() net.Addr { return l.addr }
 
 // Data returns ListenerConfig.Data.
-func (l *Listener) Data() any { return l.cfg.Data }
+func (l *Listener) Data() any { return l.cfg().Data }
 
 // Connections returns how many connections it has now.
 func (l *Listener) Connections() int { return int(l.count.Load()) }
@@ -191,6 +210,9 @@ func (l *Listener) close() error {
 	if l.web != nil {
 		l.web.close()
 	}
+	for c := range l.greets {
+		c.Close()
+	}
 	if l.closeOnLoop() || l.ln == nil {
 		return nil
 	}
@@ -200,16 +222,25 @@ func (l *Listener) close() error {
 // admit counts a new connection; it reports false when there are too many.
 func (l *Listener) admit() bool {
 	n := l.count.Add(1)
-	if limit := l.cfg.MaxConnections; limit > 0 && int(n) > limit {
-		l.count.Add(-1)
-		l.warn(fmt.Errorf("more than %d connections", limit))
-		return false
+	all := l.s.count.Add(1)
+	limit := l.cfg().MaxConnections
+	switch most := l.s.cfg.MaxConnections; {
+	case limit > 0 && int(n) > limit:
+	case most > 0 && int(all) > most:
+		limit = most
+	default:
+		return true
 	}
-	return true
+	l.gone()
+	l.warn(fmt.Errorf("more than %d connections", limit))
+	return false
 }
 
 // gone ends the accounting of a connection.
-func (l *Listener) gone() { l.count.Add(-1) }
+func (l *Listener) gone() {
+	l.count.Add(-1)
+	l.s.count.Add(-1)
+}
 
 // warn logs why connections are refused, not more often than every ten seconds.
 func (l *Listener) warn(err error) {
@@ -224,10 +255,11 @@ func (l *Listener) warn(err error) {
 // newConn makes the connection and its stages.
 func (l *Listener) newConn() *Conn {
 	c := &Conn{l: l}
-	if l.cfg.TLS != nil {
-		c.tls = newTLSStage(c, l.cfg.TLS())
+	cfg := l.cfg()
+	if cfg.TLS != nil {
+		c.tls = newTLSStage(c, cfg.TLS())
 	}
-	if l.cfg.WebSocket {
+	if cfg.WebSocket {
 		c.ws = &wsStage{}
 	}
 	return c
@@ -241,14 +273,14 @@ func (l *Listener) Dial() (net.Conn, error) {
 	if closed {
 		return nil, net.ErrClosed
 	}
-	if l.cfg.Network != "pipe" {
+	if l.cfg().Network != "pipe" {
 		return nil, fmt.Errorf("dial %s: not a pipe", l.Name())
 	}
 	if !l.admit() {
 		return nil, fmt.Errorf("dial %s: too many connections", l.Name())
 	}
 	near, far := net.Pipe()
-	if !l.s.serve(l, far) {
+	if !l.s.serve(l, far, nil) {
 		l.gone()
 		return nil, ErrServerClosed
 	}
@@ -272,7 +304,11 @@ func (l *Listener) acceptStreams() {
 			conn.Close()
 			continue
 		}
-		if !l.s.serve(l, conn) {
+		if l.cfg().Proxy.Version != 0 {
+			l.s.wg.Go(func() { l.greetStream(conn) })
+			continue
+		}
+		if !l.s.serve(l, conn, nil) {
 			conn.Close()
 			l.gone()
 		}

@@ -40,14 +40,14 @@ func (l *Listener) startOnLoop(lo *loop) (bool, error) {
 		return true, fmt.Errorf("copy the socket of listener %s: %w", l.Name(), err)
 	}
 	if u, ok := l.ln.(*net.UnixListener); ok {
-		if l.cfg.Listener == nil {
+		if l.cfg().Listener == nil {
 			l.socket.path = l.addr.String()
 		}
 		u.SetUnlinkOnClose(false)
 	}
 	l.ln.Close()
 	l.ln = nil
-	prepareListening(fd, l.addr, l.cfg.Backlog)
+	prepareListening(fd, l.addr, l.cfg().Backlog)
 	l.mu.Lock()
 	l.socket.loop, l.socket.fd = lo, fd
 	l.mu.Unlock()
@@ -122,6 +122,10 @@ func (l *loop) accept(slot int) {
 		}
 		c := ln.newConn()
 		c.fd, c.peer = fd, peer
+		if ln.cfg().Proxy.Version != 0 {
+			l.s.wg.Go(func() { l.s.greetSocket(c) })
+			continue
+		}
 		l.place(c)
 	}
 	l.more = true

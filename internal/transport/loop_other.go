@@ -2,7 +2,11 @@
 
 package transport
 
-import "net"
+import (
+	"errors"
+	"net"
+	"syscall"
+)
 
 // loop does not exist on this system: every connection is a stream.
 type loop struct{}
@@ -22,4 +26,7 @@ func (c *Conn) watch()                         {}
 func (c *Conn) closeSocket()                   {}
 func (c *Conn) tryWrite(p []byte) (int, error) { return c.st.tryWrite(p) }
 func localAddr(int32) (addr, bool)             { return addr{}, false }
-func newTryWriter(net.Conn) tryWriter          { return nil }
+func bindToDevice(syscall.RawConn, string) error {
+	return errors.New("a listener for one network device exists on Linux only: name an address instead")
+}
+func newTryWriter(net.Conn) tryWriter { return nil }

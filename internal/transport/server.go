@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -17,6 +18,7 @@ type Server struct {
 	pools  pools
 	shakes chan struct{} // taken while a TLS handshake computes
 	wg     sync.WaitGroup
+	count  atomic.Int32 // connections
 
 	// moves is held by whoever hands a connection to another loop, and wholly by
 	// whoever asks all loops for something: so no connection is missed.

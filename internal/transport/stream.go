@@ -15,6 +15,7 @@ import (
 type stream struct {
 	c     *Conn
 	conn  net.Conn
+	peer  string        // as the proxy says; "": as the socket says
 	try   tryWriter     // nil where writing cannot be tried
 	woken chan struct{} // holds one token after wake
 	ended bool          // nothing more will arrive
@@ -25,11 +26,15 @@ const (
 	largeRead = 64 << 10
 )
 
-// serve runs conn in goroutines of its own. It reports false after the end.
-func (s *Server) serve(l *Listener, conn net.Conn) bool {
+// serve runs conn in goroutines of its own; via is what a proxy said of it. It reports false after the end.
+func (s *Server) serve(l *Listener, conn net.Conn, via *proxied) bool {
 	c := l.newConn()
+	c.via = via
 	st := &stream{c: c, conn: conn, try: newTryWriter(conn), woken: make(chan struct{}, 1)}
 	c.st = st
+	if via != nil && via.source != nil {
+		st.peer = via.source.String()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.state == stopped {
@@ -273,8 +278,13 @@ func (st *stream) blockingWrite(p []byte) (int, error) {
 	}
 }
 
-func (st *stream) remoteAddr() string { return addrText(st.conn.RemoteAddr()) }
-func (st *stream) localAddr() string  { return addrText(st.conn.LocalAddr()) }
+func (st *stream) remoteAddr() string {
+	if st.peer != "" {
+		return st.peer
+	}
+	return addrText(st.conn.RemoteAddr())
+}
+func (st *stream) localAddr() string { return addrText(st.conn.LocalAddr()) }
 
 func addrText(a net.Addr) string {
 	if _, ok := a.(*net.UnixAddr); ok {

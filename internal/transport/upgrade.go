@@ -3,6 +3,7 @@ package transport
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"crypto/sha1"
 	"encoding/base64"
 	"errors"
@@ -12,7 +13,7 @@ import (
 	"strings"
 )
 
-// maxRequest is the most bytes of an HTTP request head.
+// maxRequest is the most bytes of an HTTP request head, unless said otherwise.
 const maxRequest = 8 << 10
 
 // errHandover: the connection goes to net/http.
@@ -22,11 +23,12 @@ var errHandover = errors.New("an HTTP request")
 // returns how many bytes follow the head; they are at the front of p then.
 func (w *wsStage) upgrade(c *Conn, b *Batch, p []byte) (n int, err error) {
 	end := bytes.Index(p, []byte("\r\n\r\n"))
-	if end < 0 && len(p) <= maxRequest {
+	most := cmp.Or(c.l.cfg().MaxHeader, maxRequest)
+	if end < 0 && len(p) <= most {
 		c.keep(b, p)
 		return 0, nil
 	}
-	if end < 0 || end > maxRequest {
+	if end < 0 || end > most {
 		return 0, refuse(c, b, http.StatusRequestHeaderFieldsTooLarge, "request too large")
 	}
 	r, err := http.ReadRequest(bufio.NewReaderSize(bytes.NewReader(p[:end+4]), 16))
@@ -34,7 +36,7 @@ func (w *wsStage) upgrade(c *Conn, b *Batch, p []byte) (n int, err error) {
 		return 0, refuse(c, b, http.StatusBadRequest, "not an HTTP request")
 	}
 	if !asks(r.Header, "Connection", "upgrade") || !asks(r.Header, "Upgrade", "websocket") {
-		if c.l.cfg.HTTP != nil {
+		if c.l.cfg().HTTP != nil {
 			c.keep(b, p) // the whole request, for net/http to read again
 			return 0, errHandover
 		}
@@ -76,30 +78,30 @@ func (l *Listener) checkUpgrade(r *http.Request) (protocol string, status int, w
 	switch {
 	case r.Method != http.MethodGet || !r.ProtoAtLeast(1, 1) || err != nil || len(key) != 16:
 		return "", http.StatusBadRequest, "not a WebSocket upgrade"
-	case l.cfg.WebSocketPath != "" && r.URL.Path != l.cfg.WebSocketPath:
-		return "", http.StatusNotFound, "WebSocket is at " + l.cfg.WebSocketPath
+	case l.cfg().WebSocketPath != "" && r.URL.Path != l.cfg().WebSocketPath:
+		return "", http.StatusNotFound, "WebSocket is at " + l.cfg().WebSocketPath
 	case r.Header.Get("Sec-WebSocket-Version") != "13":
 		return "", http.StatusUpgradeRequired, "only version 13 of WebSocket is spoken here"
 	case !l.allowsOrigin(r.Header.Get("Origin")):
 		return "", http.StatusForbidden, "origin not allowed"
-	case len(l.cfg.Subprotocols) == 0:
+	case len(l.cfg().Subprotocols) == 0:
 		return "", 0, ""
 	}
 	for _, line := range r.Header.Values("Sec-WebSocket-Protocol") {
 		for item := range strings.SplitSeq(line, ",") {
-			if item = strings.TrimSpace(item); slices.Contains(l.cfg.Subprotocols, item) {
+			if item = strings.TrimSpace(item); slices.Contains(l.cfg().Subprotocols, item) {
 				return item, 0, "" // [MQTT-6.0.0-4]
 			}
 		}
 	}
 	// [MQTT-6.0.0-3]
-	return "", http.StatusBadRequest, "offer one of the sub-protocols " + strings.Join(l.cfg.Subprotocols, ", ")
+	return "", http.StatusBadRequest, "offer one of the sub-protocols " + strings.Join(l.cfg().Subprotocols, ", ")
 }
 
 // allowsOrigin: only browsers send an Origin, and they send it always.
 func (l *Listener) allowsOrigin(origin string) bool {
-	return origin == "" || len(l.cfg.AllowedOrigins) == 0 ||
-		slices.Contains(l.cfg.AllowedOrigins, "*") || slices.Contains(l.cfg.AllowedOrigins, origin)
+	return origin == "" || len(l.cfg().AllowedOrigins) == 0 ||
+		slices.Contains(l.cfg().AllowedOrigins, "*") || slices.Contains(l.cfg().AllowedOrigins, origin)
 }
 
 // acceptKey proves that the key of the request was understood (RFC 6455, 4.2.2).

@@ -48,7 +48,7 @@ func (l *Listener) webServer() *webServer {
 	if l.web == nil {
 		w := &webServer{incoming: make(chan net.Conn), done: make(chan struct{}), addr: l.addr}
 		w.server = &http.Server{
-			Handler:           l.cfg.HTTP,
+			Handler:           l.cfg().HTTP,
 			ReadHeaderTimeout: l.s.cfg.HandshakeTimeout,
 			IdleTimeout:       time.Minute,
 			ConnContext: func(ctx context.Context, c net.Conn) context.Context {
@@ -58,7 +58,7 @@ func (l *Listener) webServer() *webServer {
 		w.server.Handler = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 			// net/http knows TLS only by the type of the connection.
 			r.TLS, _ = r.Context().Value(tlsKey{}).(*tls.ConnectionState)
-			l.cfg.HTTP.ServeHTTP(rw, r)
+			l.cfg().HTTP.ServeHTTP(rw, r)
 		})
 		l.s.wg.Go(func() { w.server.Serve(w) })
 		l.web = w

@@ -1,0 +1,65 @@
+package broker
+
+import (
+	"cmp"
+	"math"
+
+	"github.com/nightjarmq/nightjar/internal/conn"
+	"github.com/nightjarmq/nightjar/internal/hub"
+	"github.com/nightjarmq/nightjar/internal/transport"
+)
+
+// hubLimits are the limits that hold for all clients.
+func (c *Config) hubLimits() hub.Limits {
+	return hub.Limits{
+		QueueMessages: limit(c.MaxQueuedMessages, 100_000), QueueBytes: limit(c.MaxQueuedBytes, 64<<20),
+		QueueQoS0: c.QueueQoS0, MaxClients: c.MaxSessions, MaxSubscriptions: c.MaxSubscriptions,
+		MaxRetained: c.MaxRetained, MaxPayload: c.MaxPayload, RetainedOff: c.NoRetain,
+		RetainExpiry: c.RetainExpiry.Milliseconds(), UpgradeQoS: c.UpgradeOutgoingQoS,
+	}
+}
+
+// limits are those of a listener's clients.
+func (c *Config) limits(l *Listener) *conn.Limits {
+	lim := &conn.Limits{
+		Anonymous: l.Anonymous, MountPoint: l.MountPoint, UserIsClientID: l.UserIsClientID,
+		MaxPacket:      limit(c.MaxPacketSize, 16<<20),
+		MaxKeepAlive:   uint16(seconds(c.MaxKeepAlive, math.MaxUint16)),
+		MaxExpiry:      uint32(seconds(c.MaxSessionExpiry, math.MaxUint32)),
+		MaxQoS:         2,
+		ReceiveMaximum: c.ReceiveMaximum,
+		TopicAliases:   aliases(cmp.Or(l.MaxTopicAlias, c.MaxTopicAlias), 10),
+		SendAliases:    aliases(l.MaxTopicAliasOut, math.MaxUint16),
+		MaxInflight:    c.MaxInflight,
+		InflightBytes:  c.MaxInflightBytes,
+		RetainOff:      c.NoRetain,
+		EmptyClientID:  !c.RefuseEmptyClientID && !l.RefuseEmptyClientID,
+		ClientIDPrefix: cmp.Or(l.ClientIDPrefix, c.ClientIDPrefix, "auto-"),
+	}
+	for _, most := range []*byte{c.MaxQoS, l.MaxQoS} {
+		if most != nil {
+			lim.MaxQoS = min(lim.MaxQoS, *most)
+		}
+	}
+	for _, v := range l.RefuseVersions {
+		if int(v) < len(lim.Versions) {
+			lim.Versions[v] = true
+		}
+	}
+	return lim
+}
+
+// aliases resolves a number of Topic Aliases: 0 means def, negative none.
+func aliases(n, def int) uint16 { return uint16(min(max(cmp.Or(n, def), 0), math.MaxUint16)) }
+
+func (c *Config) transportListener(l Listener) transport.ListenerConfig {
+	t := transport.ListenerConfig{
+		Name: l.Name, Network: l.Network, Address: l.Address, Listener: l.Socket, Device: l.Device, TLS: l.TLS,
+		WebSocket: l.WebSocket, WebSocketPath: l.WebSocketPath, AllowedOrigins: l.AllowedOrigins, HTTP: l.HTTP, MaxHeader: l.MaxHeader,
+		Proxy: l.Proxy, UnixMode: l.UnixMode, MaxConnections: l.MaxConnections, Data: c.limits(&l),
+	}
+	if l.WebSocket {
+		t.Subprotocols = []string{"mqtt", "mqttv3.1"} // [MQTT-6.0.0-3]
+	}
+	return t
+}

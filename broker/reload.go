@@ -1,0 +1,133 @@
+package broker
+
+import (
+	"errors"
+	"fmt"
+	"net"
+
+	"github.com/nightjarmq/nightjar/internal/hub"
+	"github.com/nightjarmq/nightjar/internal/transport"
+	"github.com/nightjarmq/nightjar/packet"
+)
+
+// Reload makes another configuration hold while the broker runs: the listeners,
+// Auth, Access and the limits of clients, of their queues and of retained
+// messages. Everything else stays as it was at the start. With an error nothing
+// has changed.
+//
+// A listener is the same if Network, Address and Device are: its socket and its
+// clients stay, and the clients keep the limits that they connected with. The
+// clients of a listener that is missing are disconnected.
+func (b *Broker) Reload(cfg Config) error {
+	b.reloading.Lock()
+	defer b.reloading.Unlock()
+	opened, err := b.bindNew(cfg.Listeners)
+	if err != nil {
+		return err
+	}
+	next := b.live
+	next.reload(&cfg)
+	b.hub.SetLimits(next.hubLimits())
+	b.hub.SetAccess(next.Access)
+	b.conns.SetAuth(next.Auth)
+	bound, gone, err := b.place(&next, opened)
+	b.mu.Lock()
+	b.live, b.bound = next, bound
+	b.mu.Unlock()
+	for _, l := range gone {
+		b.dismiss(l)
+	}
+	return err
+}
+
+// reload takes over what Reload may change.
+func (c *Config) reload(n *Config) {
+	c.Listeners, c.Auth, c.Access = n.Listeners, n.Auth, n.Access
+	c.MaxPacketSize, c.MaxPayload, c.MaxTopicAlias, c.MaxQoS = n.MaxPacketSize, n.MaxPayload, n.MaxTopicAlias, n.MaxQoS
+	c.MaxInflight, c.MaxInflightBytes, c.ReceiveMaximum = n.MaxInflight, n.MaxInflightBytes, n.ReceiveMaximum
+	c.MaxQueuedMessages, c.MaxQueuedBytes, c.QueueQoS0 = n.MaxQueuedMessages, n.MaxQueuedBytes, n.QueueQoS0
+	c.MaxKeepAlive, c.MaxSessionExpiry, c.MaxSessions = n.MaxKeepAlive, n.MaxSessionExpiry, n.MaxSessions
+	c.MaxSubscriptions, c.MaxRetained, c.NoRetain, c.RetainExpiry = n.MaxSubscriptions, n.MaxRetained, n.NoRetain, n.RetainExpiry
+	c.UpgradeOutgoingQoS = n.UpgradeOutgoingQoS
+	c.RefuseEmptyClientID, c.ClientIDPrefix = n.RefuseEmptyClientID, n.ClientIDPrefix
+}
+
+// same reports whether two listeners share a socket.
+func (l *Listener) same(o *Listener) bool {
+	return l.Network == o.Network && l.Address == o.Address && l.Device == o.Device
+}
+
+func find(list []Listener, l *Listener) int {
+	for i := range list {
+		if list[i].same(l) {
+			return i
+		}
+	}
+	return -1
+}
+
+// bindNew binds those of the listeners that are not bound yet; the others are nil
+// in its result.
+func (b *Broker) bindNew(list []Listener) ([]net.Listener, error) {
+	opened := make([]net.Listener, len(list))
+	var err error
+	for i := range list {
+		switch {
+		case find(list[:i], &list[i]) >= 0:
+			err = fmt.Errorf("listener %s is named twice", list[i].Address)
+		case find(b.live.Listeners, &list[i]) < 0 && list[i].Socket != nil:
+			opened[i] = list[i].Socket
+		case find(b.live.Listeners, &list[i]) < 0:
+			opened[i], err = transport.Bind(b.live.transportListener(list[i]))
+		}
+		if err != nil {
+			for _, ln := range opened {
+				if ln != nil {
+					err = errors.Join(err, ln.Close())
+				}
+			}
+			return nil, err
+		}
+	}
+	return opened, nil
+}
+
+// place updates the listeners that stay and begins to accept at new ones. gone are
+// those that are missing.
+func (b *Broker) place(next *Config, opened []net.Listener) (bound, gone []*transport.Listener, err error) {
+	gone = append(gone, b.bound...)
+	for i := range next.Listeners {
+		l := next.Listeners[i]
+		if at := find(b.live.Listeners, &l); at >= 0 {
+			ln := b.bound[at]
+			ln.Update(next.transportListener(l))
+			gone[at] = nil
+			bound = append(bound, ln)
+			continue
+		}
+		l.Socket = opened[i]
+		ln, lerr := b.net.Listen(next.transportListener(l))
+		if lerr != nil { // the broker is stopping
+			return b.bound, nil, errors.Join(err, lerr)
+		}
+		bound = append(bound, ln)
+	}
+	return bound, gone, err
+}
+
+// dismiss closes a listener and disconnects its clients.
+func (b *Broker) dismiss(l *transport.Listener) {
+	if l == nil {
+		return
+	}
+	l.Close()
+	batch := b.net.Batch()
+	b.hub.Clients(func(c *hub.Client) bool {
+		if ln := c.Link(); ln != nil && ln.Conn.Listener() == l {
+			ln.Kick(batch, packet.AdministrativeAction, "", transport.ErrListenerClosed) // [MQTT-3.14.0-1]
+		}
+		return true
+	})
+	b.net.ReleaseBatch(batch)
+	l.CloseConnections(transport.ErrListenerClosed)
+}

@@ -1,0 +1,331 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nightjarmq/nightjar/broker"
+	"github.com/nightjarmq/nightjar/client"
+	"github.com/nightjarmq/nightjar/packet"
+)
+
+const patience = 30 * time.Second
+
+// house is a broker made of a mosquitto.conf.
+type house struct {
+	t     *testing.T
+	dir   string
+	ports map[string]string // by the letter in the file
+	b     *broker.Broker
+	log   *lines
+}
+
+// lines is what was logged.
+type lines struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// furnish starts a broker until the end of the test. In the file, <a> to <d> are
+// free ports and <dir> is a folder of the test.
+func furnish(t *testing.T, conf string, files ...string) *house {
+	t.Helper()
+	h := &house{t: t, dir: t.TempDir(), ports: make(map[string]string), log: new(lines)}
+	for i := 0; i+1 < len(files); i += 2 {
+		h.write(files[i], files[i+1])
+	}
+	var held []net.Listener // all at once, so that they differ
+	for _, letter := range []string{"a", "b", "c", "d"} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		held = append(held, l)
+		_, h.ports[letter], _ = net.SplitHostPort(l.Addr().String())
+	}
+	for _, l := range held {
+		l.Close()
+	}
+	return h.open(conf)
+}
+
+func (h *house) write(name, text string) string {
+	h.t.Helper()
+	path := filepath.Join(h.dir, name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		h.t.Fatal(err)
+	}
+	return path
+}
+
+func (h *house) fill(conf string) string {
+	pairs := []string{"<dir>", h.dir}
+	for letter, port := range h.ports {
+		pairs = append(pairs, "<"+letter+">", port)
+	}
+	return strings.NewReplacer(pairs...).Replace(conf)
+}
+
+func (h *house) config(conf string) (broker.Config, error) {
+	h.t.Helper()
+	cfg, _, err := fromFile(h.write("mosquitto.conf", h.fill(conf)), slog.New(slog.NewTextHandler(h.log, nil)))
+	return cfg, err
+}
+
+func (h *house) open(conf string) *house {
+	h.t.Helper()
+	cfg, err := h.config(conf)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	if h.b, err = broker.New(cfg); err != nil {
+		h.t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- h.b.Run(ctx) }()
+	h.t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			h.t.Errorf("the broker ended with an error: %v", err)
+		}
+		if h.t.Failed() {
+			h.t.Logf("log of the broker:\n%s", h.log)
+		}
+	})
+	return h
+}
+
+// url is that of a listener: mqtt://<a>.
+func (h *house) url(letter string) string { return "mqtt://127.0.0.1:" + h.ports[letter] }
+
+func (h *house) dial(url string, o client.Options) (*client.Client, error) {
+	ctx, cancel := context.WithTimeout(h.t.Context(), patience)
+	defer cancel()
+	c, err := client.Dial(ctx, url, o)
+	if err == nil {
+		h.t.Cleanup(func() { c.Close() })
+	}
+	return c, err
+}
+
+// guest connects or ends the test.
+func (h *house) guest(letter string, o client.Options) *client.Client {
+	h.t.Helper()
+	c, err := h.dial(h.url(letter), o)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return c
+}
+
+// hears subscribes and returns what comes, as "topic payload qos".
+func (h *house) hears(c *client.Client, filter string, qos byte) <-chan string {
+	h.t.Helper()
+	ctx, cancel := context.WithTimeout(h.t.Context(), patience)
+	defer cancel()
+	got := make(chan string, 100)
+	if _, err := c.Subscribe(ctx, client.To(filter, qos), func(_ context.Context, p *packet.Publish) {
+		got <- fmt.Sprintf("%s %s %d", p.Topic, p.Payload, p.QoS)
+	}); err != nil {
+		h.t.Fatal(err)
+	}
+	return got
+}
+
+func (h *house) says(c *client.Client, topic, payload string, qos byte, retain bool) error {
+	ctx, cancel := context.WithTimeout(h.t.Context(), patience)
+	defer cancel()
+	return c.Publish(ctx, &packet.Publish{Topic: []byte(topic), Payload: []byte(payload), QoS: qos, Retain: retain})
+}
+
+func (h *house) want(got <-chan string, want ...string) {
+	h.t.Helper()
+	for _, w := range want {
+		select {
+		case g := <-got:
+			if g != w {
+				h.t.Errorf("got %q, want %q", g, w)
+			}
+		case <-time.After(patience):
+			h.t.Fatalf("%q did not come", w)
+		}
+	}
+}
+
+// A listener's mount point is before all that its clients say and subscribe to,
+// and they do not see it; nor do they see what is outside.
+func TestMountPoint(t *testing.T) {
+	h := furnish(t, "allow_anonymous true\nlistener <a> 127.0.0.1\nlistener <b> 127.0.0.1\nmount_point house/\n")
+	all, inside := h.guest("a", client.Options{}), h.guest("b", client.Options{Version: packet.V5, TopicAliasMaximum: 5})
+	outer, inner := h.hears(all, "#", 2), h.hears(inside, "#", 2)
+	shared := h.hears(h.guest("b", client.Options{}), "$share/g/lamp", 1)
+	for qos := byte(0); qos <= 2; qos++ {
+		if err := h.says(inside, "door", "open", qos, false); err != nil {
+			t.Fatal(err)
+		}
+		h.want(outer, fmt.Sprintf("house/door open %d", qos))
+		h.want(inner, fmt.Sprintf("door open %d", qos))
+	}
+	for _, topic := range []string{"garden/gate", "house/", "house/lamp"} {
+		if err := h.says(all, topic, "on", 1, true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.want(inner, "lamp on 1")
+	h.want(shared, "lamp on 1")
+	late := h.guest("b", client.Options{})
+	h.want(h.hears(late, "+", 1), "lamp on 1") // retained
+	var cable net.Conn
+	h.guest("b", client.Options{
+		Will: &packet.Will{Topic: "bye", Payload: []byte("now")},
+		Dial: func(ctx context.Context, network, address string) (_ net.Conn, err error) {
+			cable, err = new(net.Dialer).DialContext(ctx, network, address)
+			return cable, err
+		},
+	})
+	h.want(outer, "garden/gate on 1", "house/ on 1", "house/lamp on 1")
+	cable.Close()
+	h.want(outer, "house/bye now 0")
+	h.want(inner, "bye now 0")
+}
+
+// What a file says about clients holds, by listener where it is said there.
+func TestConfiguredLimits(t *testing.T) {
+	h := furnish(t, `allow_anonymous true
+message_size_limit 5
+upgrade_outgoing_qos true
+max_packet_size 1000
+auto_id_prefix house-
+listener <a> 127.0.0.1
+listener <b> 127.0.0.1
+max_qos 1
+max_topic_alias 3
+max_connections 2
+listener <c> 127.0.0.1
+accept_protocol_versions 5
+use_username_as_clientid true
+`)
+	a := h.guest("a", client.Options{Version: packet.V5})
+	if id := a.ClientID(); !strings.HasPrefix(id, "house-") {
+		t.Errorf("client identifier %s", id)
+	}
+	if n := a.Connack().MaximumPacketSize.Value; n != 1000 {
+		t.Errorf("Maximum Packet Size %d", n)
+	}
+	got := h.hears(a, "#", 1)
+	if err := h.says(a, "long", "123456", 1, false); err == nil {
+		t.Error("a message above message_size_limit was accepted")
+	}
+	if err := h.says(a, "short", "12345", 0, false); err != nil {
+		t.Error(err)
+	}
+	h.want(got, "short 12345 1") // with the QoS of the subscription
+	b := h.guest("b", client.Options{Version: packet.V5})
+	if ack := b.Connack(); ack.MaximumQoS.Or(2) != 1 || ack.TopicAliasMaximum.Value != 3 {
+		t.Errorf("CONNACK %+v", ack)
+	}
+	h.guest("b", client.Options{})
+	if _, err := h.dial(h.url("b"), client.Options{}); err == nil {
+		t.Error("a third connection, with max_connections 2")
+	}
+	if _, err := h.dial(h.url("c"), client.Options{Version: packet.V311, Username: "ann"}); err == nil {
+		t.Error("3.1.1 with accept_protocol_versions 5")
+	}
+	if _, err := h.dial(h.url("c"), client.Options{Version: packet.V5, ClientID: "x"}); err == nil {
+		t.Error("nobody's name as a client identifier")
+	}
+	if c := h.guest("c", client.Options{Version: packet.V5, Username: "ann", ClientID: "x"}); c.Connack().AssignedClientID.Value != "ann" {
+		t.Errorf("assigned client identifier %+v", c.Connack().AssignedClientID)
+	}
+}
+
+// queue_qos0_messages keeps QoS 0 for who is away, and global_max_clients counts
+// those too.
+func TestAbsentClients(t *testing.T) {
+	h := furnish(t, "allow_anonymous true\nqueue_qos0_messages true\nglobal_max_clients 2\nlistener <a> 127.0.0.1\n")
+	o := client.Options{Version: packet.V5, ClientID: "sleeper", SessionExpiry: packet.Some[uint32](100)}
+	c := h.guest("a", o)
+	h.hears(c, "news", 1)
+	if err := c.Disconnect(t.Context(), &packet.Disconnect{}); err != nil {
+		t.Fatal(err)
+	}
+	p := h.guest("a", client.Options{})
+	for i := range 3 {
+		if err := h.says(p, "news", fmt.Sprint(i), byte(i), false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := h.dial(h.url("a"), client.Options{}); err == nil {
+		t.Error("a third session, with global_max_clients 2")
+	}
+	got := make(chan string, 10)
+	o.Resume = true
+	o.Handler = func(_ context.Context, p *packet.Publish) { got <- fmt.Sprintf("%s %d", p.Payload, p.QoS) }
+	h.guest("a", o)
+	h.want(got, "0 0", "1 1", "2 1")
+}
+
+// A proxy tells whose connection it passes on; who comes without is refused.
+func TestProxyProtocol(t *testing.T) {
+	h := furnish(t, `listener <a> 127.0.0.1
+enable_proxy_protocol 1
+allow_anonymous true
+listener <b> 127.0.0.1
+enable_proxy_protocol 2
+use_identity_as_username true
+proxy_protocol_v2_require_tls true
+`)
+	through := func(header []byte) func(context.Context, string, string) (net.Conn, error) {
+		return func(ctx context.Context, network, address string) (net.Conn, error) {
+			c, err := new(net.Dialer).DialContext(ctx, network, address)
+			if err == nil {
+				_, err = c.Write(header)
+			}
+			return c, err
+		}
+	}
+	h.guest("a", client.Options{Dial: through([]byte("PROXY TCP4 192.0.2.7 198.51.100.1 5000 1883\r\n"))})
+	for what, header := range map[string]string{
+		"nothing":        "",
+		"another family": "PROXY TCP4 ::1 ::1 1 2\r\n",
+		"another word":   "PRIXY TCP4 192.0.2.7 198.51.100.1 5000 1883\r\n",
+		"no end":         "PROXY " + strings.Repeat("x", 200),
+	} {
+		if _, err := h.dial(h.url("a"), client.Options{Dial: through([]byte(header))}); err == nil {
+			t.Errorf("%s in front: accepted", what)
+		}
+	}
+	v2 := func(tlvs ...byte) []byte {
+		b := append([]byte("\r\n\r\n\x00\r\nQUIT\n\x21\x11"), 0, byte(12+len(tlvs)), 192, 0, 2, 7, 198, 51, 100, 1, 0x13, 0x88, 7, 0x5b)
+		return append(b, tlvs...)
+	}
+	cn := []byte("\x20\x00\x15\x07\x00\x00\x00\x00\x21\x00\x07TLSv1.3\x22\x00\x03ann") // TLS, certificate verified, CN
+	h.guest("b", client.Options{Version: packet.V5, ClientID: "lamp", Dial: through(v2(cn...))})
+	if log := h.log.String(); !strings.Contains(log, "192.0.2.7") || !strings.Contains(log, "ann") {
+		t.Errorf("the log names neither the client's address nor its user:\n%s", log)
+	}
+	if _, err := h.dial(h.url("b"), client.Options{Dial: through(v2())}); err == nil {
+		t.Error("who reached the proxy without TLS was let in")
+	}
+}
