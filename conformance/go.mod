@@ -1,0 +1,3 @@
+module github.com/nightjarmq/nightjar/conformance
+
+go 1.26
