@@ -12,6 +12,7 @@ import (
 	"strconv"
 
 	"github.com/nightjarmq/nightjar/broker"
+	"github.com/nightjarmq/nightjar/internal/systemd"
 )
 
 // serveCommand runs the broker.
@@ -32,6 +33,14 @@ func (s *serveCommand) run(ctx context.Context, version string, io Streams) int 
 		fmt.Fprintf(io.Err, "nightjar: %v\n", err)
 		return exitUsage
 	}
+	manager, err := systemd.Open(io.Env)
+	if err == nil {
+		err = adopt(&cfg, io.Env)
+	}
+	if err != nil {
+		fmt.Fprintf(io.Err, "nightjar: %v\n", err)
+		return exitListener
+	}
 	cfg.Version, cfg.Control = version, true
 	b, err := broker.New(cfg)
 	if err != nil {
@@ -39,6 +48,7 @@ func (s *serveCommand) run(ctx context.Context, version string, io Streams) int 
 		return exitListener
 	}
 	s.greet(b, io)
+	defer tellManager(ctx, b, manager)()
 	if err := b.Run(ctx); err != nil {
 		fmt.Fprintf(io.Err, "nightjar: %v\n", err)
 		return exitListener
