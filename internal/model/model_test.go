@@ -43,18 +43,9 @@ func TestPipe(t *testing.T) {
 	})
 }
 
-var restarts = flag.Bool("restart", false, "run TestRestart")
-
 // TestRestart is TestPipe, for a few of the sequences, with a broker that keeps its state on the disk and is
 // started again and again.
-//
-// The model wants a connected member of a shared subscription to get the will of the connection that it has just taken
-// over. With a store on the disk that member has no CONNACK yet, and an absent member may get it instead, which the
-// standard allows and the model does not know. Until it does, this runs when asked for: -restart.
 func TestRestart(t *testing.T) {
-	if !*restarts {
-		return
-	}
 	rapid.Check(t, func(rt *rapid.T) {
 		if !one(rt, "turn", 20) {
 			return // disks are slow

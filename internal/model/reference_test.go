@@ -18,8 +18,9 @@ type reference struct {
 	retained  map[string]*message
 	floating  []*floating
 	taken     []*taken
-	last      int64 // when something was due last
-	sends     int   // counts first deliveries, for their order
+	joining   *session // its CONNECT makes a will due, and it may get it or not yet be there
+	last      int64    // when something was due last
+	sends     int      // counts first deliveries, for their order
 }
 
 func newReference() *reference {
@@ -86,8 +87,10 @@ func (r *reference) connect(o opening) (accepted, present bool, replies []reply)
 	if s != nil && s.connected { // [MQTT-3.1.4-3]
 		if w := r.takeOver(s, o.clean); w != nil {
 			defer func() {
+				r.joining = r.sessions[o.id]
 				r.publishWill(o.id, w)
-				r.early(r.sessions[o.id])
+				r.early(r.joining)
+				r.joining = nil
 			}()
 		}
 	} else if s != nil && o.clean {

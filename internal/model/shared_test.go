@@ -24,7 +24,7 @@ func (r *reference) members(group string, m *message) map[*session][]*delivery {
 	connected := false
 	for _, s := range r.sessions {
 		_, ok := s.subs[group]
-		connected = connected || ok && s.connected
+		connected = connected || ok && s.connected && s != r.joining
 	}
 	members := make(map[*session][]*delivery)
 	for _, s := range r.sessions {
