@@ -229,7 +229,7 @@ func (c *Client) deliver(b *transport.Batch, l *Local, e *session.Entry, pub *me
 		return 0
 	}
 	e.Message = pub.Keep()
-	id, v := c.sess.Offer(e, c.room(ln) > 0)
+	id, v := c.sess.Offer(e, c.room(ln) > 0 && (c.durable != 0 || len(c.replay) == 0)) // [MQTT-4.6.0-5]
 	switch v {
 	case session.QueueFull:
 		l.Stats.Dropped[QueueFull]++

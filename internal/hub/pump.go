@@ -1,6 +1,8 @@
 package hub
 
 import (
+	"slices"
+
 	"github.com/nightjarmq/nightjar/internal/message"
 	"github.com/nightjarmq/nightjar/internal/session"
 	"github.com/nightjarmq/nightjar/internal/store"
@@ -53,8 +55,17 @@ func (c *Client) pump(b *transport.Batch, l *Local) {
 // continueWith sends what waits for the client as far as its window and its
 // connection allow, behind what fx holds already. c.mu is held.
 func (c *Client) continueWith(b *transport.Batch, l *Local, fx *session.Effects) {
+	for c.advance(b, l, fx) {
+		fx.Reset()
+	}
+}
+
+// advance sends what waits in the queue, and then the retained messages whose
+// turn it is. It reports whether there may be more to send behind them.
+func (c *Client) advance(b *transport.Batch, l *Local, fx *session.Effects) (more bool) {
 	ln := c.link.Load()
 	full := false
+	c.holdBehindReplay()
 	for ln != nil {
 		if c.sess.Pending() {
 			room := c.room(ln) - len(fx.Out)
@@ -78,20 +89,24 @@ func (c *Client) continueWith(b *transport.Batch, l *Local, fx *session.Effects)
 		if ln != nil {
 			ln.Conn.Close(err)
 		}
-		return
+		return false
 	}
 	c.emit(b, t, fx.Out, 0)
 	if ln == nil {
-		return
+		return false
 	}
-	if len(c.replay) > 0 {
+	if n := len(c.replay); n > 0 {
 		full = c.replayRetained(b, l, ln) || full
+		if len(c.replay) < n {
+			return true
+		}
 	}
 	if c.sess.Pending() || len(c.replay) > 0 {
 		if full || c.room(ln) <= 0 { // full: there may be room by now, with nobody to tell
 			c.wantDrain(ln)
 		}
 	}
+	return false
 }
 
 // refill loads messages from the store and reports whether there were any.
@@ -174,8 +189,11 @@ func grown[T any](s []T, n int) []T {
 // delivered as a live message.
 //
 // The messages are looked up when it is their turn: a client that subscribes
-// again and again and does not read costs one list.
+// again and again and does not read costs one list. Those of QoS 1 and 2 come
+// behind what waited in the queue when the client subscribed, and before what
+// came later. [MQTT-4.6.0-5]
 type replay struct {
+	behind int // the place in the queue; see session.End
 	filter string
 	last   uint64 // the messages are those until this number; see router.Retained
 	stored bool   // those of QoS 1 and 2 are in the store's queue already
@@ -194,6 +212,20 @@ func (r *replay) level(m *message.Message) byte {
 	return min(m.QoS, r.qos)
 }
 
+// inLine reports whether messages of r have their place in the queue.
+func (r *replay) inLine() bool { return r.qos > 0 && !r.stored }
+
+// holdBehindReplay makes the queue wait for the retained messages before it.
+func (c *Client) holdBehindReplay() {
+	if c.sess == nil {
+		return
+	}
+	c.sess.Release()
+	if i := slices.IndexFunc(c.replay, func(r replay) bool { return r.inLine() }); i >= 0 {
+		c.sess.HoldBehind(c.replay[i].behind)
+	}
+}
+
 // begin looks the messages up.
 func (r *replay) begin(h *Hub) {
 	r.begun = true
@@ -205,35 +237,34 @@ func (r *replay) begin(h *Hub) {
 	})
 }
 
-// replayRetained sends retained messages while there is room, and reports whether
-// that has ended. c.mu is held.
+// replayRetained sends the retained messages of the first subscription that has
+// some while there is room, and reports whether that has ended. c.mu is held.
 func (c *Client) replayRetained(b *transport.Batch, l *Local, ln *Link) (full bool) {
 	var pub message.Publication
-	for len(c.replay) > 0 {
-		r := &c.replay[0]
+	r := &c.replay[0]
+	if c.room(ln) <= 0 {
+		return true
+	}
+	if !r.begun {
+		r.begin(c.hub)
+	}
+	for len(r.list) > 0 {
+		m := r.list[0]
 		if c.room(ln) <= 0 {
 			return true
 		}
-		if !r.begun {
-			r.begin(c.hub)
+		if r.level(m) > 0 && !c.sess.CanInsert() {
+			return false
 		}
-		for len(r.list) > 0 {
-			m := r.list[0]
-			if c.room(ln) <= 0 {
-				return true
-			}
-			if r.level(m) > 0 && !c.sess.Open() {
-				return false
-			}
-			r.list = r.list[1:]
-			if now, ok := c.hub.retained.Get(m.Topic); ok && now == m {
-				c.sendRetained(b, l, ln, r, &pub, m)
-			}
+		r.list = r.list[1:]
+		if now, ok := c.hub.retained.Get(m.Topic); ok && now == m {
+			c.sendRetained(b, l, ln, r, &pub, m)
 		}
-		c.replay[0] = replay{}
-		c.replay = c.replay[1:]
 	}
-	c.replay = nil
+	c.replay[0] = replay{}
+	if c.replay = c.replay[1:]; len(c.replay) == 0 {
+		c.replay = nil
+	}
 	return false
 }
 
@@ -268,10 +299,7 @@ func (c *Client) sendRetained(b *transport.Batch, l *Local, ln *Link, r *replay,
 		}
 	}
 	pub.SetKept(m, b.Now)
-	switch id, v := c.sess.Offer(&e, true); v {
-	case session.Transmit:
+	if id, ok := c.sess.Insert(&e); ok {
 		c.emit(b, 0, c.frame(l, ln, &e, pub, id), 0)
-	case session.QueueFull:
-		l.Stats.Dropped[QueueFull]++
 	}
 }

@@ -140,7 +140,7 @@ func (c *Client) replySubscribe(b *transport.Batch, l *Local, recs []store.Recor
 func (c *Client) bring(b *transport.Batch, l *Local, s *subscription) {
 	r := replay{
 		filter: s.filter.Filter, last: c.hub.retained.Last(), stored: c.durable != 0 && s.options.QoS > 0, qos: s.options.QoS,
-		raised: c.hub.limits.Load().UpgradeQoS,
+		raised: c.hub.limits.Load().UpgradeQoS, behind: c.sess.End(),
 	}
 	if s.options.ID != 0 {
 		r.ids = []uint32{s.options.ID}

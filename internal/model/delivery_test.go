@@ -213,8 +213,8 @@ func (r *reference) match(s *session, a *arrival) (*delivery, error) {
 // overtakes: d comes although the deliveries passed were there before.
 func (s *session) overtakes(d *delivery, passed []*delivery) error {
 	for _, p := range passed {
-		// Choice: a retained message that a subscription brings may be late.
-		if p.from != d.from || p.qos != d.qos || p.group != "" || p.replay && !p.again || p.state == received || p.state == sent && !p.again {
+		// Choice: with QoS 0 a retained message that a subscription brings may be late.
+		if p.from != d.from || p.qos != d.qos || p.group != "" || p.replay && p.qos == 0 || p.state == received || p.state == sent && !p.again {
 			continue
 		}
 		if !p.may {

@@ -179,7 +179,7 @@ func (s *Session) repeat(limit int, now int64, fx *Effects) {
 func (s *Session) Pump(room int, now int64, fx *Effects) {
 	limit := len(fx.Out) + room
 	s.repeat(limit, now, fx)
-	for len(s.again) == 0 && s.open() && len(fx.Out) < limit {
+	for len(s.again) == 0 && s.open() && len(fx.Out) < limit && !s.reached() {
 		e := s.queue.front()
 		if e == nil {
 			if s.backlog > 0 {
@@ -325,3 +325,29 @@ func (s *Session) Missed(size int) {
 func (s *Session) Open() bool {
 	return s.open() && len(s.again) == 0 && s.queue.n+s.backlog+s.offered == 0
 }
+
+// End is the place in the queue behind all that waits in it now.
+func (s *Session) End() int { return s.queue.taken + s.queue.n }
+
+// HoldBehind makes Pump stop at a place that End gave: there the caller sends
+// messages by Insert. Release ends that.
+func (s *Session) HoldBehind(place int) { s.hold, s.place = true, place }
+
+// Release lets Pump send all that waits.
+func (s *Session) Release() { s.hold = false }
+
+// reached reports whether all that waits before the place has been sent.
+func (s *Session) reached() bool { return s.hold && s.queue.taken >= s.place }
+
+// Insert puts a message at the place where Pump stops into the window, and
+// returns its identifier. It reports false if it is not its turn yet, or the
+// window is full. [MQTT-3.3.4-9]
+func (s *Session) Insert(e *Entry) (id uint16, ok bool) {
+	if !s.CanInsert() {
+		return 0, false
+	}
+	return s.launch(e).PacketID, true
+}
+
+// CanInsert reports whether Insert would send.
+func (s *Session) CanInsert() bool { return s.reached() && s.open() && len(s.again) == 0 }

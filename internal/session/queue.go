@@ -5,6 +5,7 @@ package session
 type queue struct {
 	head, tail *block
 	n          int
+	taken      int // how many were popped so far
 }
 
 const blockSize = 32
@@ -43,6 +44,7 @@ func (q *queue) pop() {
 	b.entries[b.from] = Entry{}
 	b.from++
 	q.n--
+	q.taken++
 	if b.from < b.to {
 		return
 	}

@@ -34,6 +34,8 @@ type Session struct {
 	// outbound
 	win     window
 	queue   queue    // loaded and not sent
+	hold    bool     // what is in the queue from place on waits; see HoldBehind
+	place   int      // counts from the first entry that the queue ever had
 	backlog int      // messages that only the store has, behind the queue
 	offered int      // given to the caller to store; neither Filed nor withdrawn yet
 	cursor  uint64   // the last Seq that was loaded from the store
