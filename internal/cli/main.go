@@ -19,6 +19,8 @@ type root struct {
 	Restore restoreCommand `cmd:"" help:"Make the store from a backup."`
 	Inspect inspectCommand `cmd:"" help:"List the sessions, queues and retained messages of the store."`
 
+	Bench benchCommand `cmd:"" help:"Put load on a broker and measure it."`
+
 	Pub rawCommand `cmd:"" passthrough:"" help:"Publish messages, with the flags of mosquitto_pub."`
 	Sub rawCommand `cmd:"" passthrough:"" help:"Subscribe and print messages, with the flags of mosquitto_sub."`
 	RR  rawCommand `cmd:"" name:"rr" passthrough:"" help:"Publish a request and print the response, with the flags of mosquitto_rr."`
@@ -63,7 +65,7 @@ func Main(ctx context.Context, version string, args []string, io Streams) int {
 		kong.Description("An MQTT broker with its tools in one program."),
 		kong.UsageOnError(),
 		kong.Writers(io.Out, io.Err),
-		kong.Vars{"version": version},
+		kong.Vars{"version": version, "scenarios": scenarioNames()},
 		kong.Exit(func(c int) { code, exited = c, true }),
 	)
 	if err != nil {
@@ -86,6 +88,8 @@ func Main(ctx context.Context, version string, args []string, io Streams) int {
 		return cmds.Restore.run(ctx, io)
 	case "inspect":
 		return cmds.Inspect.run(ctx, io)
+	case "bench", "bench <scenario>":
+		return cmds.Bench.run(ctx, io)
 	}
 	return cmds.Serve.run(ctx, version, io)
 }

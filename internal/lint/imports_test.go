@@ -25,7 +25,8 @@ var mayImport = map[string][]string{
 		"internal/timer", "internal/transport"},
 	"internal/conn": {"packet", "topic", "internal/hub", "internal/message", "internal/session", "internal/store",
 		"internal/timer", "internal/transport"},
-	"cmd/nightjar": {"internal/cli"},
+	"internal/bench": {"packet", "github.com/gobwas/ws"},
+	"cmd/nightjar":   {"internal/cli"},
 }
 
 // importedBy says who may import a package outside of tests.

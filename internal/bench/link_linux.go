@@ -1,0 +1,391 @@
+package bench
+
+import (
+	"crypto/tls"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/nightjarmq/nightjar/packet"
+)
+
+type linkState uint8
+
+const (
+	dialling linkState = iota
+	greeting           // CONNECT is on its way
+	subscribing
+	ready
+	closed
+)
+
+// link is one client connection. Everything in it belongs to the goroutine of the engine.
+type link struct {
+	e     *engine
+	fd    int
+	mask  uint32 // events asked of epoll
+	state linkState
+	dirty bool // in the engine's list of links to flush
+
+	connect   packet.Connect
+	filters   []packet.SubscribeFilter
+	confirmed int // of filters
+	subscribe uint16
+
+	in   []byte // the beginning of a packet
+	out  []byte // packets that were not sealed yet
+	wire []byte // bytes for the socket; wire[sent:] did not leave yet
+	sent int
+
+	ws   *wsFraming
+	tls  *tls.Conn
+	pipe *tlsPipe
+
+	window  int // Receive Maximum of the broker
+	lastID  uint16
+	unacked []uint64 // packet identifiers in use, a bit each; nil before the first
+
+	onMessage func(l *link, topic, payload []byte, dup bool)
+	onAck     func(l *link, code packet.Code)
+	onReady   func(l *link)
+	onEnd     func(l *link, err error)
+
+	receipts []receipt // by stream, from first
+	first    int
+}
+
+var errPeer = errors.New("the broker does not follow the protocol")
+
+// established is called when bytes can be exchanged.
+func (l *link) established() {
+	l.state = greeting
+	l.e.want(l, false)
+	l.out = l.connect.Append(l.out, l.connect.Version)
+	l.e.touch(l)
+}
+
+// send queues whole packets.
+func (l *link) send(p []byte) {
+	l.out = append(l.out, p...)
+	l.e.touch(l)
+}
+
+// fail closes the link after an error.
+func (l *link) fail(err error) {
+	if l.state == closed {
+		return
+	}
+	l.shut()
+	if l.onEnd != nil {
+		l.onEnd(l, err)
+	}
+}
+
+func (l *link) shut() {
+	l.state = closed
+	l.e.drop(l)
+	l.in, l.out, l.wire, l.unacked, l.sent = nil, nil, nil, nil, 0
+}
+
+// disconnect says goodbye and closes.
+func (l *link) disconnect() {
+	if l.state != closed && l.state != dialling {
+		l.out = (&packet.Disconnect{}).Append(l.out, l.connect.Version)
+		l.flush()
+	}
+	if l.state != closed {
+		l.shut()
+	}
+}
+
+// seal turns queued packets into bytes for the wire.
+func (l *link) seal() error {
+	if len(l.out) == 0 {
+		return nil
+	}
+	if l.sent == len(l.wire) {
+		l.wire, l.sent = l.wire[:0], 0
+	}
+	p := l.out
+	if l.ws != nil {
+		p = l.ws.frame(p)
+	}
+	switch {
+	case l.tls != nil:
+		if _, err := l.tls.Write(p); err != nil {
+			return err
+		}
+		l.wire = append(l.wire, l.pipe.sealed...)
+		l.pipe.sealed = l.pipe.sealed[:0]
+	case len(l.wire) == 0 && l.ws == nil:
+		l.wire, l.out = l.out, l.wire
+	default:
+		l.wire = append(l.wire, p...)
+	}
+	l.out = l.out[:0]
+	return nil
+}
+
+// flush writes what the socket takes.
+func (l *link) flush() {
+	if l.state == closed || l.state == dialling {
+		return
+	}
+	if err := l.seal(); err != nil {
+		l.fail(fmt.Errorf("encrypt: %w", err))
+		return
+	}
+	for l.sent < len(l.wire) {
+		n, err := sysWrite(l.fd, l.wire[l.sent:])
+		if err == errAgain {
+			l.e.want(l, true)
+			return
+		}
+		if err != nil {
+			l.fail(fmt.Errorf("write: %w", err))
+			return
+		}
+		l.sent += n
+	}
+	if l.idle() {
+		l.out, l.wire, l.sent = nil, nil, 0 // many links are silent most of the time
+	}
+	l.e.want(l, false)
+}
+
+// idle says that a link is not worth keeping memory for: what it sent was small.
+func (l *link) idle() bool { return l.e.frugal && cap(l.wire) <= 4096 }
+
+// readable takes what the socket has.
+func (l *link) readable() {
+	var src io.Reader = sysReader(l.fd)
+	if l.tls != nil {
+		src = l.tls
+	}
+	for l.state != closed {
+		n, err := src.Read(l.e.buf)
+		if n > 0 {
+			l.input(l.e.buf[:n])
+		}
+		switch {
+		case errors.Is(err, errAgain):
+			return
+		case err == io.EOF:
+			l.fail(errors.New("the broker closed the connection"))
+		case err != nil:
+			l.fail(fmt.Errorf("read: %w", err))
+		case l.tls == nil && n < len(l.e.buf):
+			return
+		}
+	}
+}
+
+func (l *link) input(b []byte) {
+	if l.ws == nil {
+		l.parse(b)
+	} else if err := l.ws.feed(l, b); err != nil {
+		l.fail(err)
+	}
+}
+
+// parse handles complete packets and keeps the rest.
+func (l *link) parse(b []byte) {
+	kept := len(l.in) > 0
+	if kept {
+		l.in = append(l.in, b...)
+		b = l.in
+	}
+	for l.state != closed {
+		h, ok, err := packet.ReadHeader(b)
+		if err != nil {
+			l.fail(fmt.Errorf("%w: %w", errPeer, err))
+			return
+		}
+		end := h.Size + h.Remaining
+		if !ok || len(b) < end {
+			break
+		}
+		if err := l.packet(h, b[h.Size:end]); err != nil {
+			l.fail(err)
+			return
+		}
+		b = b[end:]
+	}
+	switch {
+	case l.state == closed:
+	case len(b) == 0:
+		l.in = l.in[:0]
+	case kept:
+		l.in = l.in[:copy(l.in, b)]
+	default:
+		l.in = append(l.in[:0], b...)
+	}
+}
+
+// packet handles one packet.
+func (l *link) packet(h packet.Header, body []byte) error {
+	v := l.connect.Version
+	switch h.Type {
+	case packet.TypePublish:
+		return l.publish(h.Flags, body)
+	case packet.TypePuback, packet.TypePubcomp, packet.TypePubrec, packet.TypePubrel:
+		id, code, err := readAck(h, body, v)
+		switch {
+		case err != nil:
+			return err
+		case h.Type == packet.TypePubrel:
+			l.ack(packet.TypePubcomp, id)
+		case h.Type == packet.TypePubrec && !code.Failed():
+			l.ack(packet.TypePubrel, id)
+		default:
+			return l.acknowledged(id, code)
+		}
+	case packet.TypeConnack:
+		return l.connack(h, body)
+	case packet.TypeSuback:
+		return l.suback(h, body)
+	case packet.TypeDisconnect:
+		var d packet.Disconnect
+		if err := d.Decode(h.Flags, body, v); err != nil {
+			return err
+		}
+		return fmt.Errorf("the broker disconnects: %v", d.Code)
+	}
+	return nil
+}
+
+// readAck reads any of the four acknowledgements.
+func readAck(h packet.Header, body []byte, v packet.Version) (uint16, packet.Code, error) {
+	if id, code, ok := packet.ReadAck(body, v); ok {
+		return id, code, nil
+	}
+	p, err := packet.Decode(h, body, v)
+	if err != nil {
+		return 0, 0, fmt.Errorf("%w: %w", errPeer, err)
+	}
+	switch p := p.(type) {
+	case *packet.Puback:
+		return p.PacketID, p.Code, nil
+	case *packet.Pubrec:
+		return p.PacketID, p.Code, nil
+	case *packet.Pubrel:
+		return p.PacketID, p.Code, nil
+	case *packet.Pubcomp:
+		return p.PacketID, p.Code, nil
+	}
+	return 0, 0, fmt.Errorf("%w: %v is no acknowledgement", errPeer, h.Type)
+}
+
+func (l *link) ack(t packet.Type, id uint16) {
+	l.out = packet.AppendAck(l.out, t, id)
+	l.e.touch(l)
+}
+
+// publish acknowledges a message and hands it on.
+func (l *link) publish(flags byte, body []byte) error {
+	if len(body) < 2 {
+		return fmt.Errorf("%w: malformed PUBLISH", errPeer)
+	}
+	at := 2 + int(binary.BigEndian.Uint16(body))
+	qos := flags >> 1 & 3
+	if at+2 > len(body) && (qos > 0 || at > len(body)) {
+		return fmt.Errorf("%w: malformed PUBLISH", errPeer)
+	}
+	topic := body[2:at]
+	if qos > 0 {
+		t := packet.TypePuback
+		if qos == 2 {
+			t = packet.TypePubrec
+		}
+		l.ack(t, binary.BigEndian.Uint16(body[at:]))
+		at += 2
+	}
+	if l.connect.Version >= packet.V5 {
+		size, n, err := packet.ReadVarint(body[at:])
+		if err != nil || n == 0 || at+n+int(size) > len(body) {
+			return fmt.Errorf("%w: malformed properties of PUBLISH", errPeer)
+		}
+		at += n + int(size)
+	}
+	if l.onMessage != nil {
+		l.onMessage(l, topic, body[at:], flags&8 != 0)
+	}
+	return nil
+}
+
+func (l *link) connack(h packet.Header, body []byte) error {
+	var ack packet.Connack
+	if err := ack.Decode(h.Flags, body, l.connect.Version); err != nil {
+		return err
+	}
+	if ack.Code != packet.Success {
+		return fmt.Errorf("the broker refuses the connection: %v", ack.Code)
+	}
+	l.window = int(ack.ReceiveMaximum.Or(65535))
+	l.state = subscribing
+	l.subscribeMore()
+	return nil
+}
+
+const filtersPerPacket = 100
+
+// subscribeMore sends the next SUBSCRIBE, or says that the link is ready.
+func (l *link) subscribeMore() {
+	if l.confirmed == len(l.filters) {
+		l.state, l.filters = ready, nil
+		l.onReady(l)
+		return
+	}
+	l.subscribe++
+	s := packet.Subscribe{
+		PacketID: l.subscribe,
+		Filters:  l.filters[l.confirmed:min(l.confirmed+filtersPerPacket, len(l.filters))],
+	}
+	l.out = s.Append(l.out, l.connect.Version)
+	l.e.touch(l)
+}
+
+func (l *link) suback(h packet.Header, body []byte) error {
+	var ack packet.Suback
+	if err := ack.Decode(h.Flags, body, l.connect.Version); err != nil {
+		return err
+	}
+	for _, code := range ack.Codes {
+		if code.Failed() {
+			return fmt.Errorf("the broker refuses the subscription: %v", code)
+		}
+	}
+	l.confirmed += len(ack.Codes)
+	if l.state != subscribing || ack.PacketID != l.subscribe || l.confirmed > len(l.filters) {
+		return fmt.Errorf("%w: a SUBACK that was not asked for", errPeer)
+	}
+	l.subscribeMore()
+	return nil
+}
+
+// newID returns a packet identifier that is not in use. The caller keeps to the window, so that there is one.
+func (l *link) newID() uint16 {
+	if l.unacked == nil {
+		l.unacked = make([]uint64, 1<<16/64)
+	}
+	for {
+		l.lastID++
+		word, bit := &l.unacked[l.lastID>>6], uint64(1)<<(l.lastID&63)
+		if l.lastID != 0 && *word&bit == 0 {
+			*word |= bit
+			return l.lastID
+		}
+	}
+}
+
+func (l *link) acknowledged(id uint16, code packet.Code) error {
+	if l.unacked == nil || l.unacked[id>>6]&(1<<(id&63)) == 0 {
+		return fmt.Errorf("%w: it acknowledges packet %d, which was not sent", errPeer, id)
+	}
+	l.unacked[id>>6] &^= 1 << (id & 63)
+	if l.onAck != nil {
+		l.onAck(l, code)
+	}
+	return nil
+}
