@@ -22,14 +22,15 @@ import (
 
 // Broker is an MQTT broker. Make it with [New].
 type Broker struct {
-	cfg   Config
-	log   *slog.Logger
-	store store.Store
-	hub   *hub.Hub
-	conns *conn.Server
-	net   *transport.Server
-	now   func() int64
-	sys   *sys
+	cfg     Config
+	log     *slog.Logger
+	store   store.Store
+	hub     *hub.Hub
+	conns   *conn.Server
+	net     *transport.Server
+	now     func() int64
+	sys     *sys
+	control *control.Server // nil: not asked for
 
 	reloading sync.Mutex // held by Reload; the first of all locks
 	mu        sync.Mutex // guards what follows
@@ -51,6 +52,9 @@ func New(cfg Config) (*Broker, error) {
 	if err := b.assemble(); err != nil {
 		b.closeListeners()
 		return nil, errors.Join(err, b.store.Close())
+	}
+	if s, ok := b.store.(*disk.Store); ok && cfg.Control {
+		b.control = control.Listen(cfg.Data, s, b.log)
 	}
 	return b, nil
 }
@@ -152,8 +156,8 @@ func (b *Broker) Run(ctx context.Context) error {
 		b.sys.begin(workCtx)
 		work.Go(func() { b.sys.run(workCtx, cmp.Or(b.cfg.SysInterval, 10*time.Second)) })
 	}
-	if s, ok := b.store.(*disk.Store); ok && b.cfg.Control {
-		work.Go(func() { control.Serve(workCtx, b.cfg.Data, s, b.log) })
+	if b.control != nil {
+		work.Go(func() { b.control.Serve(workCtx) })
 	}
 	served := make(chan error, 1)
 	work.Go(func() { served <- b.net.Run(netCtx) })

@@ -14,6 +14,6 @@
 //
 // The package must never know MQTT connections or the keys of the store.
 //
-//	control.Serve(ctx, dir, store, log)          // the broker
+//	control.Listen(dir, store, log).Serve(ctx)   // the broker
 //	copy, done, err := control.Backup(ctx, dir)  // the command
 package control

@@ -31,32 +31,41 @@ type Store interface {
 	Checkpoint(dir string) error
 }
 
-type server struct {
+// Server answers on the control socket. Make it with [Listen].
+type Server struct {
 	dir   string
 	store Store
 	log   *slog.Logger
+	ln    net.Listener // nil: listening failed
 }
 
-// Serve answers requests until ctx ends and all answers have ended. The caller
-// holds the lock of the directory, so a socket or a copy that is there was left
-// by a broker that was killed, and is removed. A failure to listen is logged: the
-// broker works without.
-func Serve(ctx context.Context, dir string, s Store, log *slog.Logger) {
-	v := &server{dir: dir, store: s, log: log}
+// Listen binds the socket of the directory; whoever asks there waits for Serve.
+// The caller holds the lock of the directory, so a socket or a copy that is there
+// was left by a broker that was killed, and is removed. A failure is logged: the
+// broker works without the socket.
+func Listen(dir string, s Store, log *slog.Logger) *Server {
+	v := &Server{dir: dir, store: s, log: log}
 	v.tidy()
-	l, err := v.listen(ctx)
-	if err != nil {
+	var err error
+	if v.ln, err = v.listen(); err != nil {
 		log.Warn("no control socket: backup and inspect work only while the broker is stopped", "dir", dir, "err", err)
+	}
+	return v
+}
+
+// Serve answers requests until ctx ends and all answers have ended.
+func (v *Server) Serve(ctx context.Context) {
+	if v.ln == nil {
 		return
 	}
 	var running sync.WaitGroup
 	defer running.Wait()
-	defer context.AfterFunc(ctx, func() { l.Close() })()
+	defer context.AfterFunc(ctx, func() { v.ln.Close() })()
 	for {
-		conn, err := l.Accept()
+		conn, err := v.ln.Accept()
 		if err != nil {
 			if ctx.Err() == nil {
-				log.Error("the control socket failed", "dir", dir, "err", err)
+				v.log.Error("the control socket failed", "dir", v.dir, "err", err)
 			}
 			return
 		}
@@ -64,14 +73,14 @@ func Serve(ctx context.Context, dir string, s Store, log *slog.Logger) {
 			defer conn.Close()
 			defer context.AfterFunc(ctx, func() { conn.Close() })()
 			if err := v.answer(conn); err != nil && ctx.Err() == nil {
-				log.Warn("answer on the control socket", "err", err)
+				v.log.Warn("answer on the control socket", "err", err)
 			}
 		})
 	}
 }
 
 // tidy removes copies that nobody removed.
-func (v *server) tidy() {
+func (v *Server) tidy() {
 	old, _ := filepath.Glob(filepath.Join(v.dir, copies+"*")) // the pattern is well formed
 	for _, dir := range old {
 		if err := os.RemoveAll(dir); err != nil {
@@ -80,14 +89,14 @@ func (v *server) tidy() {
 	}
 }
 
-func (v *server) listen(ctx context.Context) (net.Listener, error) {
+func (v *Server) listen() (net.Listener, error) {
 	path := filepath.Join(v.dir, name)
 	if info, err := os.Lstat(path); err == nil && info.Mode().Type() == os.ModeSocket {
 		if err := os.Remove(path); err != nil {
 			return nil, err
 		}
 	}
-	l, err := new(net.ListenConfig).Listen(ctx, "unix", path)
+	l, err := net.Listen("unix", path)
 	if err != nil {
 		return nil, err
 	}
@@ -97,7 +106,7 @@ func (v *server) listen(ctx context.Context) (net.Listener, error) {
 	return l, nil
 }
 
-func (v *server) answer(conn net.Conn) error {
+func (v *Server) answer(conn net.Conn) error {
 	if err := conn.SetReadDeadline(time.Now().Add(requestTimeout)); err != nil {
 		return err
 	}
@@ -122,7 +131,7 @@ func (v *server) answer(conn net.Conn) error {
 }
 
 // backup makes a copy and keeps it until the connection ends.
-func (v *server) backup(conn net.Conn, r *bufio.Reader) error {
+func (v *Server) backup(conn net.Conn, r *bufio.Reader) error {
 	tmp, err := os.MkdirTemp(v.dir, copies)
 	if err != nil {
 		return errors.Join(err, write(conn, &Line{Error: err.Error()}))
