@@ -211,8 +211,8 @@ const (
 	// Sync: after its fsync. Nothing acknowledged is lost in a crash or a power
 	// cut.
 	Sync = disk.Sync
-	// Relaxed: when the operating system has it. A power cut loses what was
-	// acknowledged in the last 100 ms, a crash of the broker nothing.
+	// Relaxed: when it is on its way to the disk. A crash or a power cut loses
+	// what was acknowledged in the last 100 ms.
 	Relaxed = disk.Relaxed
 )
 

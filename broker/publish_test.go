@@ -16,7 +16,9 @@ import (
 // run starts a broker without listeners; stop ends it.
 func run(t *testing.T, cfg Config) (b *Broker, stop func()) {
 	t.Helper()
-	cfg.SysInterval = -1
+	if cfg.SysInterval == 0 {
+		cfg.SysInterval = -1
+	}
 	b, err := New(cfg)
 	if err != nil {
 		t.Fatal(err)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/nightjarmq/nightjar/internal/hub"
+	"github.com/nightjarmq/nightjar/internal/store/disk"
 )
 
 // sys publishes the $SYS tree: the topics that Mosquitto has, with its units,
@@ -20,7 +21,8 @@ type sys struct {
 	started time.Time
 	last    map[string]string
 	loads   []load
-	heapMax int64 // bytes
+	heapMax int64        // bytes
+	diskWas disk.Metrics // at the last update
 }
 
 // load is a rate per minute as a moving average over 1, 5 and 15 minutes.
@@ -89,6 +91,7 @@ func (s *sys) update(ctx context.Context, since time.Duration) {
 	s.number(ctx, "messages/stored", int64(retained+st.Messages))
 	s.number(ctx, "store/messages/count", int64(retained+st.Messages))
 	s.number(ctx, "store/messages/bytes", retainedBytes+st.MessageBytes)
+	s.disk(ctx)
 	s.heap(ctx)
 	for i := range s.loads {
 		s.load(ctx, &s.loads[i], &t, since)

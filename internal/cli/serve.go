@@ -21,7 +21,7 @@ type serveCommand struct {
 	listenFlags
 	Config     string `short:"c" help:"Take everything from this mosquitto.conf; see also nightjar check." placeholder:"FILE" type:"path"`
 	Data       string `help:"Directory of what survives a restart: sessions, queues, retained messages. Default: nightjar in the user's data directory." placeholder:"DIR"`
-	Durability string `enum:"sync,relaxed,none" default:"sync" help:"When something counts as stored: sync (default), after its fsync; relaxed, a power cut may cost 100 ms; none, everything in memory, and nothing survives a restart." placeholder:"HOW"`
+	Durability string `enum:"sync,relaxed,none" default:"sync" help:"When something counts as stored: sync (default), after its fsync; relaxed, a crash or a power cut may cost the last 100 ms; none, everything in memory, and nothing survives a restart." placeholder:"HOW"`
 	Verbose    bool   `short:"v" help:"Log details that help to find a fault."`
 	level      slog.LevelVar
 	LogFormat  string `enum:"text,json" default:"text" help:"Write the log as text (default) or json." placeholder:"FORMAT"`

@@ -100,9 +100,16 @@ func TestMutations(t *testing.T) {
 				t.Fatal(err)
 			}
 			began := time.Now()
-			out, err := goTest(root, t.TempDir(), m.test)
+			out, err := compile(root) // else the compiler would catch it
+			compiles := err == nil
+			if compiles {
+				out, err = goTest(root, t.TempDir(), m.test)
+			}
 			if uerr := undo(); uerr != nil {
 				t.Fatal(uerr)
+			}
+			if !compiles {
+				t.Fatalf("the fault does not compile: %v\n%s", err, out)
 			}
 			switch {
 			case err == nil:
@@ -114,6 +121,12 @@ func TestMutations(t *testing.T) {
 			}
 		})
 	}
+}
+
+func compile(root string) ([]byte, error) {
+	cmd := exec.Command("go", "build", "-o", os.DevNull, "./cmd/nightjar")
+	cmd.Dir = root
+	return cmd.CombinedOutput()
 }
 
 // goTest runs a test in the tree; what it leaves goes to tmp.
@@ -139,7 +152,7 @@ func complaint(out []byte) string {
 // copyTree copies what the module consists of.
 func copyTree(t *testing.T, to string) {
 	t.Helper()
-	cmd := exec.Command("git", "ls-files", "-z")
+	cmd := exec.Command("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
 	cmd.Dir = "../.."
 	out, err := cmd.Output()
 	if err != nil {

@@ -73,6 +73,7 @@ type Hub struct {
 	risen    *sync.Cond // the store's durable ticket has risen
 	failed   error      // of the store, for good; guarded by risen.L
 	waiting  waiting
+	owed     owed
 	seed     maphash.Seed
 	shards   [shards]shard
 

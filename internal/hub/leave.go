@@ -182,6 +182,7 @@ func (h *Hub) storeDeparture(leave *departure) {
 	}
 	if _, err := h.store.Submit(leave.recs...); err != nil {
 		h.log.Error("store the end of a connection", "err", err)
+		h.owed.owe(leave.recs)
 	}
 	leave.recs = nil
 }

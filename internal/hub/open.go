@@ -65,9 +65,24 @@ func (h *Hub) Open(b *transport.Batch, o *Opening) (*Client, error) {
 	}
 	s.mu.Unlock()
 	err := h.attach(b, c, o, &leave)
+	ended := c.ended
 	c.mu.Unlock()
+	if ended {
+		h.forgetEnded(c)
+	}
 	h.depart(b, &leave)
 	return c, err
+}
+
+// forgetEnded takes a session that has ended out of the registry, unless another
+// one has its place already.
+func (h *Hub) forgetEnded(c *Client) {
+	s := h.shard(c.ID)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.clients[c.ID] == c {
+		h.forget(s, c)
+	}
 }
 
 // takeOver closes the old connection, and ends the old session if it does not
@@ -108,9 +123,21 @@ func (h *Hub) newClient(o *Opening) *Client {
 	return c
 }
 
-// attach gives the client its connection. c.mu is held.
+// attach gives the client its connection, once its record is submitted: with an
+// error there is no connection, and no session that was not there before. c.mu is
+// held.
 func (h *Hub) attach(b *transport.Batch, c *Client, o *Opening, leave *departure) error {
 	present := c.epoch > 0
+	t, err := h.storeOpening(c, o, leave, b.Now)
+	if err != nil {
+		h.owed.owe(leave.recs)
+		if present {
+			c.await(b.Now)
+		} else {
+			c.ended = true
+		}
+		return fmt.Errorf("open session %q: %w", c.ID, unopened(err))
+	}
 	c.epoch++
 	c.expiry, c.will = o.Expiry, o.Will // [MQTT-3.1.2-7] [3.1.1: MQTT-3.1.2-12]
 	p := o.Params
@@ -121,24 +148,25 @@ func (h *Hub) attach(b *transport.Batch, c *Client, o *Opening, leave *departure
 	o.Link.Client = c
 	c.link.Store(o.Link)
 	h.countConnected(1)
-	if len(leave.recs) == 0 && c.durable == 0 {
-		c.emit(b, 0, o.Answer(nil, false), 0)
-		return nil
-	}
-	if c.durable != 0 {
-		leave.recs = append(leave.recs, &store.SessionOpened{
-			Session: c.durable, Epoch: c.epoch, ClientID: c.ID, User: c.User, Expiry: c.expiry, Will: c.will, Time: b.Now,
-		})
-	}
-	t, err := h.store.Submit(leave.recs...)
-	if err != nil {
-		return fmt.Errorf("open session %q: %w", c.ID, err)
-	}
 	c.emit(b, t, o.Answer(nil, present), 0) // [MQTT-3.2.2-2] [MQTT-3.2.2-3]
 	if !present {
 		return nil
 	}
 	return c.resume(b, leave.incoming)
+}
+
+// storeOpening submits that the session has a connection, and what became of the
+// one before. c.mu is held.
+func (h *Hub) storeOpening(c *Client, o *Opening, leave *departure, now int64) (store.Ticket, error) {
+	if c.durable != 0 {
+		leave.recs = append(leave.recs, &store.SessionOpened{
+			Session: c.durable, Epoch: c.epoch + 1, ClientID: c.ID, User: c.User, Expiry: o.Expiry, Will: o.Will, Time: now,
+		})
+	}
+	if len(leave.recs) == 0 {
+		return 0, nil
+	}
+	return h.store.Submit(leave.recs...)
 }
 
 // resume continues the session where its last connection ended; incoming are QoS
@@ -182,19 +210,26 @@ func (h *Hub) detach(c *Client) {
 }
 
 // restore makes the client of a session that was found in the store.
-func (h *Hub) restore(s *store.SessionInfo, now int64) {
+func (h *Hub) restore(info *store.SessionInfo, now int64) {
 	c := &Client{
-		hub: h, ID: s.ClientID, User: s.User, durable: s.Session, epoch: s.Epoch,
-		expiry: s.Expiry, will: s.Will, waiting: s.Queued, bytes: int(s.QueuedBytes),
+		hub: h, ID: info.ClientID, User: info.User, durable: info.Session, epoch: info.Epoch,
+		expiry: info.Expiry, will: info.Will, waiting: info.Queued, bytes: int(info.QueuedBytes),
 	}
-	for _, sub := range s.Subscriptions {
+	for _, sub := range info.Subscriptions {
 		c.restoreSubscription(sub)
 	}
-	closed := s.Closed
+	closed := info.Closed
 	if closed == 0 { // it was connected when the broker ended
 		closed = now
 	}
 	c.await(closed)
-	h.shard(c.ID).clients[c.ID] = c
-	h.sessions.Add(1)
+	s := h.shard(c.ID)
+	if old := s.clients[c.ID]; old != nil { // its end could not be stored
+		var leave departure
+		h.end(old, &leave)
+		h.storeDeparture(&leave)
+	} else {
+		h.sessions.Add(1)
+	}
+	s.clients[c.ID] = c
 }

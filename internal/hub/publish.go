@@ -62,7 +62,7 @@ func (h *Hub) distribute(b *transport.Batch, l *Local, from *Client, pub *messag
 	}
 	t, err := h.submit(b, l, from, pub, incoming)
 	if err != nil {
-		return packet.QuotaExceeded, 0, err
+		return refusal(err), 0, err
 	}
 	if n == 0 && len(route.Subs)+len(route.Groups) == 0 {
 		return packet.NoMatchingSubscribers, t, nil

@@ -44,7 +44,7 @@ func (c *Client) Receive(b *transport.Batch, l *Link, in *packet.Publish, raw []
 			c.forget(in)
 			return err // no acknowledgement, and the client tries again
 		}
-		c.hub.log.Warn("a message was refused because it could not be stored", "client", c.ID, "err", err)
+		c.hub.log.Debug("a message was refused because it could not be stored", "client", c.ID, "err", err)
 	}
 	if code == packet.RetainNotSupported {
 		return &packet.Error{Code: code, Clause: "MQTT-3.2.2-14", Msg: "retained messages are switched off"}

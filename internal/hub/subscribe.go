@@ -125,7 +125,7 @@ func (c *Client) replySubscribe(b *transport.Batch, l *Local, recs []store.Recor
 	if len(recs) > 0 {
 		var err error
 		if t, err = c.hub.store.Submit(recs...); err != nil {
-			return err
+			return unstored(err)
 		}
 	}
 	l.Stats.PacketsOut++

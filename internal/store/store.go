@@ -10,8 +10,18 @@ import (
 // Ticket stands for a submission. Tickets rise with the order of submissions.
 type Ticket uint64
 
-// ErrClosed is returned by the methods of a store that was closed.
-var ErrClosed = errors.New("store is closed")
+// Errors of Submit, and of the reading methods where they need the disk.
+var (
+	// ErrClosed: the store was closed.
+	ErrClosed = errors.New("store is closed")
+	// ErrNoSpace: the disk is full. It heals when there is space.
+	ErrNoSpace = errors.New("no space on the disk")
+	// ErrOverloaded: too much waits for the disk already. It heals.
+	ErrOverloaded = errors.New("the disk does not keep up")
+	// ErrFenced: a write or an fsync failed. It does not heal; what the disk
+	// has is known only after the store is opened again.
+	ErrFenced = errors.New("the disk failed a write")
+)
 
 // Store is durable state. All methods may be called from any goroutine. What
 // they return or yield belongs to the caller, but for the messages, strings and

@@ -190,7 +190,7 @@ func filled(tb testing.TB, sessions, messages int) string {
 			if err == nil {
 				break
 			}
-			if err != ErrOverloaded {
+			if err != store.ErrOverloaded {
 				tb.Fatal(err)
 			}
 			if err := s.begin(); err != nil {

@@ -212,7 +212,7 @@ func (s *Store) tell(f *failure) {
 	told := s.onDurable
 	s.mu.Unlock()
 	if told != nil {
-		told(s.Durable(), fmt.Errorf("%w: %w", ErrFenced, f.err))
+		told(s.Durable(), fmt.Errorf("%w: %w", store.ErrFenced, f.err))
 	}
 }
 
@@ -221,7 +221,7 @@ func (s *Store) Err() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	err := s.refuse()
-	if errors.Is(err, ErrOverloaded) {
+	if errors.Is(err, store.ErrOverloaded) {
 		return nil
 	}
 	return err
@@ -245,7 +245,7 @@ func (s *Store) begin() error {
 			return nil
 		case s.fs.full():
 			s.mu.Unlock()
-			return ErrNoSpace
+			return store.ErrNoSpace
 		}
 		if s.readers == nil {
 			s.readers = make(chan struct{})

@@ -1,7 +1,6 @@
 package disk
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -21,8 +20,8 @@ type Durability uint8
 const (
 	// Sync: after the fsync. Nothing acknowledged is lost when the power goes.
 	Sync Durability = iota
-	// Relaxed: when the write-ahead log has the change. It is synced within
-	// Interval: so much is lost when the power goes.
+	// Relaxed: when the write-ahead log has the change, the end of which is in
+	// this process. It is synced within Interval: so much is lost in a crash, too.
 	Relaxed
 	// None: likewise, but it is synced only when the store closes or Pebble
 	// needs it.
@@ -54,17 +53,6 @@ type Options struct {
 	MaxPending   int           // bytes submitted that may wait for the disk; 0: 64 MiB
 	RetryFull    time.Duration // between looks at a full disk; 0: 500 ms
 }
-
-// Errors of Submit, and of the reading methods where they need the disk.
-var (
-	// ErrNoSpace: the disk is full. It heals when there is space.
-	ErrNoSpace = errors.New("no space on the disk")
-	// ErrOverloaded: too much waits for the disk already.
-	ErrOverloaded = errors.New("the disk does not keep up")
-	// ErrFenced: a write or an fsync failed. It does not heal; what the disk
-	// has is known only after the store is opened again.
-	ErrFenced = errors.New("the disk failed a write")
-)
 
 // Store is durable state on disk.
 type Store struct {
@@ -205,7 +193,7 @@ func (s *Store) Stats() store.Stats {
 }
 
 // Submit implements [store.Store]. The errors are [store.ErrClosed],
-// [ErrFenced], [ErrNoSpace] and [ErrOverloaded].
+// [store.ErrFenced], [store.ErrNoSpace] and [store.ErrOverloaded].
 func (s *Store) Submit(recs ...store.Record) (store.Ticket, error) {
 	s.mu.Lock()
 	if err := s.refuse(); err != nil {
@@ -234,11 +222,11 @@ func (s *Store) refuse() error {
 	case s.closed:
 		return store.ErrClosed
 	case s.failed.Load() != nil:
-		return fmt.Errorf("%w: %w", ErrFenced, s.failed.Load().err)
+		return fmt.Errorf("%w: %w", store.ErrFenced, s.failed.Load().err)
 	case s.fs.full():
-		return ErrNoSpace
+		return store.ErrNoSpace
 	case s.batch.Len() > s.opts.MaxPending:
-		return ErrOverloaded
+		return store.ErrOverloaded
 	}
 	return nil
 }

@@ -27,7 +27,7 @@
 // write, an fsync or a change of a directory fences the store, and Pebble never
 // hears of it: from then on Submit fails and no ticket becomes durable; reading
 // goes on. A full disk makes the operation wait until there is space; meanwhile
-// Submit fails with [ErrNoSpace].
+// Submit fails with [store.ErrNoSpace].
 //
 // Pebble's checksums cover the write-ahead log and every block of every table,
 // so values have none of their own; Open reads everything and so checks all of

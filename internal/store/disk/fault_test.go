@@ -113,7 +113,7 @@ func failAt(t *testing.T, n int, lasts bool) (hit string, err error) {
 	for range 200 {
 		ticket, err := h.submit()
 		if err != nil {
-			if !errors.Is(err, ErrFenced) {
+			if !errors.Is(err, store.ErrFenced) {
 				return f.hit, fmt.Errorf("submit: %w", err)
 			}
 			break
@@ -164,7 +164,7 @@ func TestFullDisk(t *testing.T) {
 		f.mu.Unlock()
 		for refused := false; !refused; {
 			_, err := h.submit()
-			if err != nil && !errors.Is(err, ErrNoSpace) {
+			if err != nil && !errors.Is(err, store.ErrNoSpace) {
 				t.Fatalf("submit on a full disk: %v", err)
 			}
 			refused = err != nil
@@ -179,7 +179,7 @@ func TestFullDisk(t *testing.T) {
 		}
 		for range 20 {
 			ticket, err := h.submit()
-			if errors.Is(err, ErrNoSpace) { // the waiting operation has not looked again
+			if errors.Is(err, store.ErrNoSpace) { // the waiting operation has not looked again
 				continue
 			}
 			if err == nil {

@@ -1,0 +1,74 @@
+package hub
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/nightjarmq/nightjar/internal/store"
+	"github.com/nightjarmq/nightjar/packet"
+)
+
+// refusal is the reason code for what the store did not take. A full disk, and one
+// that does not keep up, heal: the client may try again later. A disk that failed
+// does not. [MQTT-4.13.2-1]
+func refusal(err error) packet.Code {
+	if errors.Is(err, store.ErrNoSpace) || errors.Is(err, store.ErrOverloaded) {
+		return packet.QuotaExceeded
+	}
+	return packet.ImplementationSpecificError
+}
+
+// unstored makes err one that a client is told with a code: the reason of a
+// DISCONNECT.
+func unstored(err error) error {
+	return fmt.Errorf("%w: %w", &packet.Error{Code: refusal(err), Clause: "4.13", Msg: "it cannot be stored at present"}, err)
+}
+
+// unopened is unstored for a CONNACK, which knows that a server is not available.
+// [MQTT-3.1.4-2]
+func unopened(err error) error {
+	code := refusal(err)
+	if code == packet.ImplementationSpecificError {
+		code = packet.ServerUnavailable
+	}
+	return fmt.Errorf("%w: %w", &packet.Error{Code: code, Clause: "MQTT-3.1.4-2", Msg: "the session cannot be stored at present"}, err)
+}
+
+// owed are sessions that have ended while the store took nothing. Their records
+// are submitted again when it does: a session that ended must not come back.
+type owed struct {
+	some atomic.Bool // there are any; spares the lock
+
+	mu   sync.Mutex
+	list []store.Record // guarded by mu
+}
+
+// owe keeps what of the records must not be forgotten.
+func (o *owed) owe(recs []store.Record) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, r := range recs {
+		if _, ok := r.(*store.SessionRemoved); ok {
+			o.list = append(o.list, r)
+			o.some.Store(true)
+		}
+	}
+}
+
+// settle submits what is owed.
+func (o *owed) settle(s store.Store) {
+	if !o.some.Load() {
+		return
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.list) == 0 {
+		return
+	}
+	if _, err := s.Submit(o.list...); err == nil {
+		o.list = nil
+		o.some.Store(false)
+	}
+}
