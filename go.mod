@@ -11,7 +11,10 @@ require golang.org/x/crypto v0.58.0
 
 require github.com/pelletier/go-toml/v2 v2.4.3
 
-require github.com/pires/go-proxyproto v0.15.0 // indirect
+require (
+	github.com/fsnotify/fsnotify v1.10.1 // indirect
+	github.com/pires/go-proxyproto v0.15.0 // indirect
+)
 
 require (
 	github.com/DataDog/zstd v1.5.7 // indirect

@@ -3,8 +3,6 @@ package conn
 import (
 	"errors"
 	"fmt"
-	"io"
-	"log/slog"
 	"sync/atomic"
 
 	"github.com/nightjarmq/nightjar/internal/hub"
@@ -26,6 +24,7 @@ type Conn struct {
 
 	expiry  uint32 // Session Expiry Interval of the CONNECT
 	goodbye hub.Goodbye
+	asked   string     // client identifier of the CONNECT, for the log
 	auth    *authState // nil unless an authentication is or was under way
 	ended   bool       // nothing more is read
 }
@@ -98,6 +97,9 @@ func (c *Conn) admit(first byte, h packet.Header, ok bool) error {
 // [MQTT-4.9.0-3] [MQTT-3.3.4-1]
 func (c *Conn) handle(b *transport.Batch, l *hub.Local, h packet.Header, raw []byte) (wait bool, err error) {
 	body := raw[h.Size:]
+	if l.Tracing && h.Type != packet.TypeConnect && c.Client != nil {
+		c.srv.cfg.Hub.Trace("Received", c.Client.ID, c.Version, raw)
+	}
 	if !c.connected.Load() {
 		return c.beforeConnected(b, l, h, body)
 	}
@@ -254,27 +256,6 @@ func (c *Conn) Closed(b *transport.Batch, err error) {
 	}
 	c.logClosed(err)
 	l.Sync(b.Now)
-}
-
-func (c *Conn) logClosed(err error) {
-	log := c.srv.log
-	if !log.Enabled(c.srv.ctx, slog.LevelWarn) {
-		return
-	}
-	addr := c.Conn.RemoteAddr()
-	var pe *packet.Error
-	switch {
-	case c.Client == nil && (err == nil || errors.Is(err, io.EOF)):
-		log.Debug("connection closed before CONNECT", "addr", addr)
-	case c.Client == nil:
-		log.Info("connection refused", "addr", addr, "reason", err.Error())
-	case errors.Is(err, errDisconnected):
-		log.Info("client disconnected", "client", c.Client.ID, "addr", addr)
-	case errors.As(err, &pe):
-		log.Warn("client broke a rule and was disconnected", "client", c.Client.ID, "addr", addr, "reason", pe.Error())
-	default:
-		log.Info("connection closed", "client", c.Client.ID, "addr", addr, "reason", fmt.Sprint(err))
-	}
 }
 
 // Expire watches the time: before CONNECT its deadline, later keep-alive.

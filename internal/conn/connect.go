@@ -2,7 +2,6 @@ package conn
 
 import (
 	"crypto/rand"
-	"log/slog"
 	"strconv"
 
 	"github.com/nightjarmq/nightjar/internal/hub"
@@ -50,6 +49,7 @@ func (c *Conn) connect(b *transport.Batch, l *hub.Local, h packet.Header, body [
 	if c.lim.UserIsClientID {
 		p.ClientID = p.Username.Or("")
 	}
+	c.asked = p.ClientID
 	if err := c.checkConnect(p); err != nil {
 		return err
 	}
@@ -196,10 +196,7 @@ func (c *Conn) open(b *transport.Batch, l *hub.Local, p *packet.Connect, user st
 	c.lastSeen.Store(b.Now)
 	c.connected.Store(true)
 	c.startKeepAlive(b.Now)
-	if c.srv.log.Enabled(c.srv.ctx, slog.LevelInfo) {
-		c.srv.log.Info("client connected", "client", o.ClientID, "addr", c.Conn.RemoteAddr(), "user", user,
-			"version", p.Version.String(), "clean", p.CleanStart, "keepalive", p.KeepAlive)
-	}
+	c.logConnected(p, o.ClientID, user)
 	return nil
 }
 

@@ -106,6 +106,7 @@ func (s *Server) Close() {
 func (s *Server) Handler(tc *transport.Conn, b *transport.Batch) transport.Handler {
 	c := &Conn{srv: s, lim: tc.Listener().Data().(*Limits)}
 	c.Conn, c.Mount = tc, c.lim.MountPoint
+	c.logNew()
 	s.cfg.Hub.Timers().Schedule(&c.timer, c, b.Now+s.cfg.ConnectTimeout)
 	return c
 }

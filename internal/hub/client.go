@@ -88,6 +88,9 @@ func (l *Link) room() int { return (l.Conn.OutLimit()+1)/2 - l.Conn.Buffered() }
 // bounded by room before, so that the buffer exceeds it by one at most; a client
 // that reads nothing and asks for answer after answer is cut off.
 func (l *Link) put(b *transport.Batch, out []byte) {
+	if h := l.Client.hub; h.Tracing() {
+		h.Trace("Sending", l.Client.ID, l.Version, out)
+	}
 	switch {
 	case l.Conn.SendControl(b, out):
 	case len(out) > 64: // more than a few acknowledgements
@@ -104,6 +107,7 @@ func (l *Link) put(b *transport.Batch, out []byte) {
 // [MQTT-3.2.0-1]
 func (c *Client) Answer(b *transport.Batch, l *Link, out []byte) {
 	if l.greeted.Load() {
+		c.hub.Trace("Sending", c.ID, l.Version, out)
 		l.Conn.SendControl(b, out)
 		return
 	}

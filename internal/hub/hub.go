@@ -198,7 +198,10 @@ type Local struct {
 	In    packet.Publish      // what the layer that reads packets decodes into
 	Pub   message.Publication // the message under way
 	Stats Stats               // published by Sync
+	// Tracing: details are logged; Sync looks again.
+	Tracing bool
 
+	hub       *Hub
 	cache     *router.Cache[*Client]
 	fx        sessionEffects
 	published store.Published
@@ -215,7 +218,7 @@ type Local struct {
 
 // NewLocal makes the Local of a new batch.
 func (h *Hub) NewLocal() any {
-	l := &Local{cache: router.NewCache(h.routes, 0)}
+	l := &Local{hub: h, cache: router.NewCache(h.routes, 0), Tracing: h.Tracing()}
 	h.localsMu.Lock()
 	h.locals = append(h.locals, l)
 	h.localsMu.Unlock()

@@ -176,6 +176,9 @@ func (l *Local) send0(b *transport.Batch, ln *Link, frame []byte, payload int) i
 		l.Stats.Dropped[SlowReceiver]++
 		return 0
 	}
+	if l.Tracing {
+		ln.Client.hub.Trace("Sending", ln.Client.ID, ln.Version, frame)
+	}
 	l.sent(len(frame), payload)
 	return 1
 }

@@ -61,6 +61,7 @@ func (l *Local) Sync(now int64) {
 		l.swept = now
 		l.cache.Sweep()
 	}
+	l.Tracing = l.hub.Tracing()
 	s, t := &l.Stats, &l.total
 	move(&s.PacketsIn, &t.PacketsIn)
 	move(&s.PacketsOut, &t.PacketsOut)

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -42,6 +43,9 @@ func (h *Hub) Subscribe(b *transport.Batch, ln *Link, p *packet.Subscribe, answe
 			continue
 		}
 		existed := c.subscribe(sub) // [MQTT-3.8.4-4]
+		if l.Tracing {
+			h.log.Debug(fmt.Sprintf("%s %d %s", c.ID, sub.options.QoS, sub.filter), "event", "subscribe", "client", c.ID, "filter", sub.filter.String())
+		}
 		if c.durable != 0 {
 			recs = append(recs, &store.Subscribed{Session: c.durable, Filter: sub.filter.String(), Options: f.Options, ID: sub.options.ID})
 		}
@@ -201,6 +205,9 @@ func (h *Hub) Unsubscribe(b *transport.Batch, ln *Link, filters []string, answer
 			codes[i] = packet.NoSubscriptionExisted
 		default:
 			h.routes.Unsubscribe(c, f)
+			if l.Tracing {
+				h.log.Debug(c.ID+" "+f.String(), "event", "unsubscribe", "client", c.ID, "filter", f.String())
+			}
 			if f.Share != "" {
 				h.shared.Add(-1)
 			} else { // [MQTT-3.10.4-2]

@@ -1,0 +1,125 @@
+package conn
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+
+	"github.com/nightjarmq/nightjar/internal/hub"
+	"github.com/nightjarmq/nightjar/internal/transport"
+	"github.com/nightjarmq/nightjar/packet"
+)
+
+// What is logged about connections is in Mosquitto's words, because tools look
+// for them. Where something went wrong, who it was and why follow the sentence.
+
+func (c *Conn) logNew() {
+	log := c.srv.log
+	if !log.Enabled(c.srv.ctx, slog.LevelInfo) {
+		return
+	}
+	where := "on " + c.Conn.Listener().Name()
+	if _, port, err := net.SplitHostPort(c.Conn.Listener().Addr().String()); err == nil {
+		where = "on port " + port
+	}
+	log.Info("New connection from "+c.Conn.RemoteAddr()+" "+where+".", "event", "connection", "addr", c.Conn.RemoteAddr(), "listener", c.Conn.Listener().Name())
+}
+
+func (c *Conn) logConnected(p *packet.Connect, id, user string) {
+	log := c.srv.log
+	if !log.Enabled(c.srv.ctx, slog.LevelInfo) {
+		return
+	}
+	addr := c.Conn.RemoteAddr()
+	text := fmt.Sprintf("New client connected from %s as %s (p%d, c%d, k%d", addr, id, mosquittoVersion(p.Version), clean(p), p.KeepAlive)
+	if user != "" {
+		text += ", u'" + user + "'"
+	}
+	log.Info(text+").", "event", "connect", "client", id, "addr", addr, "user", user,
+		"listener", c.Conn.Listener().Name(), "version", p.Version.String(), "clean", p.CleanStart, "keepalive", p.KeepAlive)
+	if p.Will != nil {
+		log.Debug(fmt.Sprintf("Will message specified (%d bytes) (r%d, q%d).\n\t%s", len(p.Will.Payload), bit(p.Will.Retain), p.Will.QoS, p.Will.Topic),
+			"event", "will", "client", id)
+	}
+}
+
+// mosquittoVersion is how Mosquitto names a version of the protocol.
+func mosquittoVersion(v packet.Version) int {
+	switch v {
+	case packet.V31:
+		return 1
+	case packet.V311:
+		return 2
+	}
+	return int(v)
+}
+
+func clean(p *packet.Connect) int { return bit(p.CleanStart) }
+
+func bit(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// logClosed says how the connection ended.
+func (c *Conn) logClosed(err error) {
+	log := c.srv.log
+	if !log.Enabled(c.srv.ctx, slog.LevelWarn) {
+		return
+	}
+	addr, id, user := c.Conn.RemoteAddr(), "<unknown>", ""
+	if c.Client != nil {
+		id, user = c.Client.ID, c.Client.User
+	} else if c.asked != "" {
+		id = c.asked
+	}
+	text, why := farewell(err, c.Client != nil)
+	level := slog.LevelInfo
+	if why != "" {
+		text += " From " + addr
+		if user != "" {
+			text += ", user '" + user + "'"
+		}
+		text += ": " + why
+	}
+	var pe *packet.Error
+	if errors.As(err, &pe) && c.Client != nil {
+		level = slog.LevelWarn
+	}
+	log.Log(c.srv.ctx, level, "Client "+id+" "+text, "event", "disconnect", "client", id, "addr", addr, "user", user,
+		"listener", c.Conn.Listener().Name(), "reason", cmp.Or(why, fmt.Sprint(err)))
+}
+
+// farewell is the sentence about the end of a connection, and why it was not a
+// good one.
+func farewell(err error, connected bool) (text, why string) {
+	var pe *packet.Error
+	switch {
+	case errors.Is(err, errDisconnected):
+		return "disconnected.", ""
+	case err == nil, errors.Is(err, io.EOF):
+		return "closed its connection.", ""
+	case errors.Is(err, errKeepAlive):
+		return "has exceeded timeout, disconnecting.", ""
+	case errors.Is(err, hub.ErrTakenOver):
+		return "already connected, closing old connection.", ""
+	case errors.Is(err, transport.ErrServerClosed):
+		return "disconnected: the broker stops.", ""
+	case errors.As(err, &pe) && !connected && refusal(pe.Code):
+		return "disconnected, not authorised.", pe.Error()
+	case errors.As(err, &pe):
+		return "disconnected due to protocol error.", pe.Error()
+	case errors.Is(err, errConnectTimeout):
+		return "has exceeded timeout, disconnecting.", err.Error()
+	}
+	return "disconnected. Socket error.", fmt.Sprint(err)
+}
+
+func refusal(c packet.Code) bool {
+	return c == packet.NotAuthorized || c == packet.BadUserNameOrPassword || c == packet.Banned
+}
