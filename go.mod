@@ -9,11 +9,10 @@ require (
 
 require golang.org/x/crypto v0.58.0
 
-require github.com/pelletier/go-toml/v2 v2.4.3
-
 require (
-	github.com/fsnotify/fsnotify v1.10.1 // indirect
-	github.com/pires/go-proxyproto v0.15.0 // indirect
+	github.com/fsnotify/fsnotify v1.10.1
+	github.com/pelletier/go-toml/v2 v2.4.3
+	github.com/pires/go-proxyproto v0.15.0
 )
 
 require (

@@ -42,16 +42,23 @@ type Broker struct {
 // New makes a broker and binds its listeners; they accept once Run runs. An
 // error names the listener and says what to do.
 func New(cfg Config) (*Broker, error) {
-	b := &Broker{cfg: cfg, live: cfg, log: cfg.Log}
+	b := &Broker{cfg: cfg, log: cfg.Log}
 	if b.log == nil {
 		b.log = slog.New(slog.DiscardHandler)
 	}
-	if err := b.openStore(); err != nil {
-		return nil, err
+	opened, err := b.bindNew(cfg.Listeners)
+	if err == nil && cfg.Bound != nil {
+		err = cfg.Bound()
 	}
-	if err := b.assemble(); err != nil {
+	if err == nil {
+		err = b.openStore()
+	}
+	if err != nil {
+		return nil, errors.Join(err, closeAll(opened))
+	}
+	if err := b.assemble(opened); err != nil {
 		b.closeListeners()
-		return nil, errors.Join(err, b.store.Close())
+		return nil, errors.Join(err, closeAll(opened), b.store.Close())
 	}
 	if s, ok := b.store.(*disk.Store); ok && cfg.Control {
 		b.control = control.Listen(cfg.Data, s, b.log)
@@ -77,7 +84,7 @@ func (b *Broker) openStore() (err error) {
 }
 
 // assemble joins the parts and binds the listeners.
-func (b *Broker) assemble() error {
+func (b *Broker) assemble(opened []net.Listener) error {
 	cfg := &b.cfg
 	start := time.Now()
 	b.now = func() int64 { return start.UnixMilli() + int64(time.Since(start)/time.Millisecond) }
@@ -104,12 +111,10 @@ func (b *Broker) assemble() error {
 	if err != nil {
 		return err
 	}
-	for _, l := range cfg.Listeners {
-		if err := b.listen(l); err != nil {
-			return err
-		}
-	}
-	return nil
+	list, bound, _, err := b.place(cfg, opened)
+	b.live, b.bound = *cfg, bound
+	b.live.Listeners = list
+	return err
 }
 
 func (b *Broker) connConfig() conn.Config {
@@ -120,15 +125,6 @@ func (b *Broker) connConfig() conn.Config {
 		ConnectTimeout: cfg.ConnectTimeout.Milliseconds(),
 		ResponseInfo:   cfg.ResponseInformation,
 	}
-}
-
-func (b *Broker) listen(l Listener) error {
-	ln, err := b.net.Listen(b.live.transportListener(l))
-	if err != nil {
-		return err
-	}
-	b.bound = append(b.bound, ln)
-	return nil
 }
 
 // Addrs returns the addresses that the listeners are bound to, in the order of

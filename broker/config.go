@@ -41,6 +41,9 @@ type Config struct {
 	// Control lets nightjar backup and inspect talk to the broker, through a Unix
 	// socket in Data that only its user may open.
 	Control bool
+	// Bound, when set, is called once the listeners are bound and before the store
+	// is opened: there a process gives its privileges up. Its error ends New.
+	Bound func() error
 	// Progress is told while a store is read at the start.
 	Progress func(sessions, messages int)
 
@@ -124,6 +127,8 @@ type Listener struct {
 	Socket net.Listener
 	// Device, when set, is the only network device to listen on (Linux).
 	Device string
+	// Optional listeners need not open: a machine may have no IPv6.
+	Optional bool
 
 	// TLS, when set, is asked for the configuration of each handshake.
 	TLS func() *tls.Config

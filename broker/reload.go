@@ -2,7 +2,6 @@ package broker
 
 import (
 	"errors"
-	"fmt"
 	"net"
 
 	"github.com/nightjarmq/nightjar/internal/hub"
@@ -30,7 +29,8 @@ func (b *Broker) Reload(cfg Config) error {
 	b.hub.SetLimits(next.hubLimits())
 	b.hub.SetAccess(next.Access)
 	b.conns.SetAuth(next.Auth)
-	bound, gone, err := b.place(&next, opened)
+	list, bound, gone, err := b.place(&next, opened)
+	next.Listeners = list
 	b.mu.Lock()
 	b.live, b.bound = next, bound
 	b.mu.Unlock()
@@ -67,52 +67,67 @@ func find(list []Listener, l *Listener) int {
 }
 
 // bindNew binds those of the listeners that are not bound yet; the others are nil
-// in its result.
+// in its result, as are those that may be missing and cannot be bound.
 func (b *Broker) bindNew(list []Listener) ([]net.Listener, error) {
 	opened := make([]net.Listener, len(list))
-	var err error
 	for i := range list {
+		l := &list[i]
+		var err error
 		switch {
-		case find(list[:i], &list[i]) >= 0:
-			err = fmt.Errorf("listener %s is named twice", list[i].Address)
-		case find(b.live.Listeners, &list[i]) < 0 && list[i].Socket != nil:
-			opened[i] = list[i].Socket
-		case find(b.live.Listeners, &list[i]) < 0:
-			opened[i], err = transport.Bind(b.live.transportListener(list[i]))
+		case find(b.live.Listeners, l) >= 0:
+			continue
+		case l.Socket != nil:
+			opened[i] = l.Socket
+		default:
+			opened[i], err = transport.Bind(b.cfg.transportListener(*l))
+		}
+		if err != nil && l.Optional {
+			b.log.Info("a listener was left out", "err", err)
+			continue
 		}
 		if err != nil {
-			for _, ln := range opened {
-				if ln != nil {
-					err = errors.Join(err, ln.Close())
-				}
-			}
-			return nil, err
+			return nil, errors.Join(err, closeAll(opened))
 		}
 	}
 	return opened, nil
 }
 
+func closeAll(list []net.Listener) error {
+	var err error
+	for _, l := range list {
+		if l != nil {
+			if cerr := l.Close(); !errors.Is(cerr, net.ErrClosed) {
+				err = errors.Join(err, cerr)
+			}
+		}
+	}
+	return err
+}
+
 // place updates the listeners that stay and begins to accept at new ones. gone are
 // those that are missing.
-func (b *Broker) place(next *Config, opened []net.Listener) (bound, gone []*transport.Listener, err error) {
+func (b *Broker) place(next *Config, opened []net.Listener) (list []Listener, bound, gone []*transport.Listener, err error) {
 	gone = append(gone, b.bound...)
 	for i := range next.Listeners {
 		l := next.Listeners[i]
-		if at := find(b.live.Listeners, &l); at >= 0 {
-			ln := b.bound[at]
-			ln.Update(next.transportListener(l))
-			gone[at] = nil
-			bound = append(bound, ln)
+		if at := find(b.live.Listeners, &l); at >= 0 && gone[at] != nil {
+			b.bound[at].Update(next.transportListener(l))
+			list, bound, gone[at] = append(list, l), append(bound, b.bound[at]), nil
 			continue
 		}
-		l.Socket = opened[i]
-		ln, lerr := b.net.Listen(next.transportListener(l))
-		if lerr != nil { // the broker is stopping
-			return b.bound, nil, errors.Join(err, lerr)
+		if opened[i] == nil {
+			continue // it may be missing
 		}
-		bound = append(bound, ln)
+		t := next.transportListener(l)
+		t.Listener, t.Unlink = opened[i], l.Socket == nil
+		ln, lerr := b.net.Listen(t)
+		if lerr != nil {
+			err = errors.Join(err, lerr)
+			continue
+		}
+		list, bound = append(list, l), append(bound, ln)
 	}
-	return bound, gone, err
+	return list, bound, gone, err
 }
 
 // dismiss closes a listener and disconnects its clients.

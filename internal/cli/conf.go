@@ -19,7 +19,6 @@ func fromFile(path string, log *slog.Logger) (broker.Config, verdict, error) {
 	if err != nil {
 		return broker.Config{}, report, err
 	}
-	report.level = logLevel(&c.Log)
 	if list := append(c.Refusals(), missing(c)...); len(list) > 0 {
 		return broker.Config{}, report, list
 	}
@@ -45,6 +44,7 @@ func fromFile(path string, log *slog.Logger) (broker.Config, verdict, error) {
 	for _, a := range otherwise {
 		report.Amend(a.keyword, a.fate, a.why)
 	}
+	warnOfKeys(c, log)
 	return cfg, report, nil
 }
 
@@ -54,21 +54,6 @@ type verdict struct {
 	level        slog.Level     // of the log
 	conf         *config.Config // what was read; nil after an error
 	certificates []*config.Reloader
-}
-
-// logLevel is the level that comes nearest to Mosquitto's kinds of messages.
-// Without connection_messages it is that of warnings: what is said below is who
-// comes and goes.
-func logLevel(l *config.Log) slog.Level {
-	switch {
-	case l.Types&config.LogDebug != 0:
-		return slog.LevelDebug
-	case l.Types&(config.LogInformation|config.LogNotice) != 0 && !l.NoConnections:
-		return slog.LevelInfo
-	case l.Types&(config.LogInformation|config.LogNotice|config.LogWarning) != 0:
-		return slog.LevelWarn
-	}
-	return slog.LevelError
 }
 
 // otherwise are the keywords that act otherwise than in Mosquitto, or not at all,
@@ -203,6 +188,20 @@ func warnOfFiles(users map[string]*auth.Users, acls map[string]*auth.ACL, log *s
 	for path, a := range acls {
 		if a.Empty() {
 			log.Warn("the access control list is empty: nobody may publish or subscribe", "file", path)
+		}
+	}
+}
+
+// warnOfKeys tells of private keys that everybody may read.
+func warnOfKeys(c *config.Config, log *slog.Logger) {
+	if log == nil {
+		return
+	}
+	for i := range c.Listeners {
+		if key := c.Listeners[i].TLS.KeyFile; key != "" {
+			if open, err := auth.Exposed(key); err == nil && open {
+				log.Warn("everybody on this machine may read the private key: chmod 600 it", "file", key)
+			}
 		}
 	}
 }

@@ -36,7 +36,12 @@ type rawCommand struct {
 // Main runs the program named by args[0] and returns its exit code. Started
 // under the name of a Mosquitto tool it is that tool.
 func Main(ctx context.Context, version string, args []string, io Streams) int {
+	if version == "" {
+		version = buildVersion()
+	}
 	switch strings.TrimSuffix(filepath.Base(args[0]), ".exe") {
+	case "mosquitto":
+		return Mosquitto(ctx, version, args[1:], io)
 	case "mosquitto_pub":
 		return Pub(ctx, args[1:], io)
 	case "mosquitto_sub":
@@ -54,9 +59,6 @@ func Main(ctx context.Context, version string, args []string, io Streams) int {
 		case "rr":
 			return RR(ctx, args[2:], io)
 		}
-	}
-	if version == "" {
-		version = buildVersion()
 	}
 	var cmds root
 	code, exited := 0, false

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -10,98 +9,126 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"strings"
 
 	"github.com/nightjarmq/nightjar/broker"
-	"github.com/nightjarmq/nightjar/internal/systemd"
+	"github.com/nightjarmq/nightjar/internal/config"
 )
 
 // serveCommand runs the broker.
 type serveCommand struct {
-	Port portNumber `short:"p" help:"Listen on this port of the loopback addresses instead of 1883, and not for WebSocket." placeholder:"PORT"`
+	Port []portNumber `short:"p" sep:"none" help:"Listen on this port of the loopback addresses instead of 1883, and not for WebSocket. Can be repeated. With -c, a file that names listeners wins." placeholder:"PORT"`
 	listenFlags
-	Config     string `short:"c" help:"Take everything from this mosquitto.conf; see also nightjar check." placeholder:"FILE" type:"path"`
+	Config     string `short:"c" help:"Take everything from this mosquitto.conf or nightjar.toml; see also nightjar check." placeholder:"FILE" type:"path"`
 	Data       string `help:"Directory of what survives a restart: sessions, queues, retained messages. Default: nightjar in the user's data directory." placeholder:"DIR"`
 	Durability string `enum:"sync,relaxed,none" default:"sync" help:"When something counts as stored: sync (default), after its fsync; relaxed, a crash or a power cut may cost the last 100 ms; none, everything in memory, and nothing survives a restart." placeholder:"HOW"`
-	Verbose    bool   `short:"v" help:"Log details that help to find a fault."`
-	level      slog.LevelVar
-	LogFormat  string `enum:"text,json" default:"text" help:"Write the log as text (default) or json." placeholder:"FORMAT"`
+	Verbose    bool   `short:"v" help:"Log everything, every packet too."`
+	Quiet      bool   `short:"q" help:"Log nothing."`
+	Daemon     bool   `short:"d" help:"Go into the background."`
+	TestConfig bool   `help:"Say whether the file of -c can be used, and end."`
+	TLSKeylog  string `name:"tls-keylog" help:"Append the secrets of all TLS sessions to this file, to decrypt recorded traffic with." placeholder:"FILE"`
+	LogFormat  string `enum:"text,json," default:"" help:"Write the log as text or json." placeholder:"FORMAT"`
+
+	// asMosquitto: the program was called by Mosquitto's name, so it says what that
+	// says, and no more.
+	asMosquitto bool
 }
 
-func (s *serveCommand) run(ctx context.Context, version string, io Streams) int {
-	cfg, err := s.config(io)
-	if err != nil {
-		fmt.Fprintf(io.Err, "nightjar: %v\n", err)
-		return exitUsage
-	}
-	manager, err := systemd.Open(io.Env)
-	if err == nil {
-		err = adopt(&cfg, io.Env)
-	}
-	if err != nil {
-		fmt.Fprintf(io.Err, "nightjar: %v\n", err)
-		return exitListener
-	}
-	cfg.Version, cfg.Control = version, true
-	b, err := broker.New(cfg)
-	if err != nil {
-		fmt.Fprintf(io.Err, "nightjar: %v\n", err)
-		return exitListener
-	}
-	s.greet(b, io)
-	defer tellManager(ctx, b, manager)()
-	if err := b.Run(ctx); err != nil {
-		fmt.Fprintf(io.Err, "nightjar: %v\n", err)
-		return exitListener
-	}
-	return exitOK
+// plan is what a start or a reload is to do.
+type plan struct {
+	cfg broker.Config
+	verdict
+	log config.Log
 }
 
-// config is what the command line asks for.
-func (s *serveCommand) config(io Streams) (broker.Config, error) {
-	cfg := broker.Config{Log: s.logger(io)}
+// plan is what the command line and the file of -c ask for now.
+func (s *serveCommand) plan(io Streams, log *slog.Logger) (*plan, error) {
+	p := &plan{cfg: broker.Config{Log: log}, log: s.defaultLog()}
 	if s.Config != "" {
-		return s.configured(io, cfg.Log)
+		return p, s.configured(p, io)
+	}
+	if s.asMosquitto { // local only, in memory
+		p.cfg.Listeners = s.local()
+		return p, nil
 	}
 	var err error
-	if cfg.Listeners, err = s.listeners(); err != nil {
-		return cfg, err
+	if p.cfg.Listeners, err = s.listeners(); err != nil {
+		return nil, err
 	}
-	if cfg.Data, err = s.data(io); err != nil {
-		return cfg, err
+	if p.cfg.Data, err = s.data(io); err != nil {
+		return nil, err
 	}
 	if s.Durability == "relaxed" {
-		cfg.Durability = broker.Relaxed
+		p.cfg.Durability = broker.Relaxed
 	}
-	cfg.Progress = s.progress(io)
-	if s.Port != 0 || len(cfg.Listeners) == 0 {
-		cfg.Listeners = append(s.local(), cfg.Listeners...)
+	p.cfg.Progress = s.progress(io)
+	if len(s.Port) != 0 || len(p.cfg.Listeners) == 0 {
+		p.cfg.Listeners = append(s.local(), p.cfg.Listeners...)
 	}
-	return cfg, nil
+	return p, nil
 }
 
 // configured is what the file of -c asks for. --data puts the store elsewhere,
 // and --durability none leaves it out.
-func (s *serveCommand) configured(io Streams, log *slog.Logger) (broker.Config, error) {
-	if len(s.Listen) > 0 || s.Port != 0 || s.AllowAnonymous || s.Cert != "" || s.Key != "" {
-		return broker.Config{}, errors.New("-c goes without -p, --listen, --allow-anonymous, --cert and --key: the file says where to listen and whom to let in")
+func (s *serveCommand) configured(p *plan, io Streams) error {
+	if len(s.Listen) > 0 || s.AllowAnonymous || s.Cert != "" || s.Key != "" {
+		return errors.New("-c goes without --listen, --allow-anonymous, --cert and --key: the file says where to listen and whom to let in")
 	}
-	cfg, report, err := fromFile(s.Config, log)
-	if err != nil {
-		return cfg, err
+	var err error
+	if p.cfg, p.verdict, err = fromFile(s.Config, p.cfg.Log); err != nil {
+		return err
 	}
-	if !s.Verbose {
-		s.level.Set(report.level)
+	p.log = p.conf.Log
+	s.override(&p.log)
+	tellIgnored(p.cfg.Log, p.Report)
+	if len(s.Port) > 0 && p.conf.LocalOnly {
+		p.cfg.Listeners = s.onPorts(p.cfg.Listeners)
 	}
-	tellIgnored(log, report.Report)
 	if s.Data != "" || s.Durability == "none" {
-		if cfg.Data, err = s.data(io); err != nil {
-			return cfg, err
+		if p.cfg.Data, err = s.data(io); err != nil {
+			return err
 		}
 	}
 	if s.Durability == "relaxed" {
-		cfg.Durability = broker.Relaxed
+		p.cfg.Durability = broker.Relaxed
 	}
-	return cfg, nil
+	return nil
+}
+
+// onPorts moves the listeners of the loopback addresses to the ports of -p.
+func (s *serveCommand) onPorts(local []broker.Listener) (list []broker.Listener) {
+	for _, p := range s.Port {
+		for _, l := range local {
+			if host, _, err := net.SplitHostPort(l.Address); err == nil {
+				l.Address = net.JoinHostPort(host, strconv.Itoa(int(p)))
+			}
+			list = append(list, l)
+		}
+	}
+	return list
+}
+
+// defaultLog is the log without a file of -c.
+func (s *serveCommand) defaultLog() config.Log {
+	l := config.Log{Stderr: true, Types: config.LogDefault, Facility: -1}
+	if s.Config == "" && !s.asMosquitto {
+		l.TimestampFormat = "%Y-%m-%d %H:%M:%S" // for people
+	}
+	s.override(&l)
+	return l
+}
+
+// override applies -v and -q.
+func (s *serveCommand) override(l *config.Log) {
+	if s.LogFormat != "" {
+		l.JSON = s.LogFormat == "json"
+	}
+	if s.Verbose {
+		l.Types = config.LogAll
+	}
+	if s.Quiet {
+		l.Types = config.LogNone
+	}
 }
 
 // data is the directory of the store; "" keeps everything in memory.
@@ -145,17 +172,20 @@ func (s *serveCommand) progress(io Streams) func(sessions, messages int) {
 	}
 }
 
-// local are the listeners on the loopback addresses: on the port of -p, or on
-// the standard ports of MQTT and MQTT over WebSocket.
+// local are the listeners on the loopback addresses: on the ports of -p, or on
+// the standard ports of MQTT and, unless we stand for Mosquitto, MQTT over
+// WebSocket.
 func (s *serveCommand) local() (list []broker.Listener) {
-	port, explicit := 1883, s.Port != 0
-	if explicit {
-		port = int(s.Port)
+	ports := s.Port
+	if len(ports) == 0 {
+		ports = []portNumber{1883}
 	}
-	for _, host := range loopbacks() {
-		list = append(list, broker.Listener{Address: net.JoinHostPort(host, strconv.Itoa(port)), Anonymous: true})
+	for _, port := range ports {
+		for _, host := range loopbacks() {
+			list = append(list, broker.Listener{Address: net.JoinHostPort(host, strconv.Itoa(int(port))), Anonymous: true})
+		}
 	}
-	if !explicit {
+	if len(s.Port) == 0 && !s.asMosquitto {
 		list = append(list, broker.Listener{Address: "127.0.0.1:9001", WebSocket: true, Anonymous: true})
 	}
 	return list
@@ -176,28 +206,10 @@ func loopbacks() []string {
 	return hosts
 }
 
-// shortErrors keeps the stack traces out of the log that some errors print.
-func shortErrors(_ []string, a slog.Attr) slog.Attr {
-	if err, ok := a.Value.Any().(error); ok {
-		a.Value = slog.StringValue(err.Error())
-	}
-	return a
-}
-
-func (s *serveCommand) logger(io Streams) *slog.Logger {
-	o := &slog.HandlerOptions{Level: &s.level, ReplaceAttr: shortErrors}
-	if s.Verbose {
-		s.level.Set(slog.LevelDebug)
-	}
-	if s.LogFormat == "json" {
-		return slog.New(slog.NewJSONHandler(io.Err, o))
-	}
-	return slog.New(slog.NewTextHandler(io.Err, o))
-}
-
 // greet says where the broker listens and what to try.
 func (s *serveCommand) greet(b *broker.Broker, io Streams) {
 	try, found := "", false
+	command := commandName(io)
 	for i, a := range b.Addrs() {
 		l := b.Listeners()[i]
 		scheme := "mqtt"
@@ -224,6 +236,15 @@ func (s *serveCommand) greet(b *broker.Broker, io Streams) {
 		fmt.Fprintln(io.Err, "keeping everything in memory")
 	}
 	if found {
-		fmt.Fprintf(io.Err, "try it in two other terminals:\n  nightjar sub%s -t 'hello/#' -v\n  nightjar pub%s -t hello/world -m 'good evening'\n", try, try)
+		fmt.Fprintf(io.Err, "try it in two other terminals:\n  %s sub%s -t 'hello/#' -v\n  %s pub%s -t hello/world -m 'good evening'\n", command, try, command, try)
 	}
+}
+
+// commandName is how this program can be called again: go run makes one that is
+// gone when it ends.
+func commandName(io Streams) string {
+	if self, err := os.Executable(); err == nil && strings.Contains(filepath.ToSlash(self), "/go-build") {
+		return "go run ./cmd/nightjar"
+	}
+	return "nightjar"
 }

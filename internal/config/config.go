@@ -221,6 +221,8 @@ type Log struct {
 	// means seconds since 1970.
 	NoTimestamp     bool
 	TimestampFormat string
+	// JSON writes objects instead of text; nightjar.toml alone can say so.
+	JSON bool
 	// NoConnections is connection_messages false.
 	NoConnections bool
 }

@@ -65,6 +65,7 @@ type tomlLog struct {
 	Facility        *int     `toml:"facility"`
 	Timestamps      *bool    `toml:"timestamps"`
 	TimestampFormat string   `toml:"timestamp_format"`
+	Format          string   `toml:"format"` // text or json
 	Connections     *bool    `toml:"connections"`
 }
 

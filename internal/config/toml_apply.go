@@ -68,6 +68,10 @@ func (r *reader) merged(all, own *tomlUsers) security {
 func (r *reader) tomlLog(l *tomlLog) {
 	log := &r.cfg.Log
 	log.NoTimestamp, log.TimestampFormat, log.NoConnections = no(l.Timestamps), l.TimestampFormat, no(l.Connections)
+	log.JSON = l.Format == "json"
+	if l.Format != "" && l.Format != "text" && l.Format != "json" {
+		r.refuseKey("log.format", quote(l.Format)+" is not known here", "write text or json")
+	}
 	for _, to := range l.To {
 		if strings.Contains(to, "/") {
 			to = "file " + to

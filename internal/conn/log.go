@@ -35,8 +35,8 @@ func (c *Conn) logConnected(p *packet.Connect, id, user string) {
 	}
 	addr := c.Conn.RemoteAddr()
 	text := fmt.Sprintf("New client connected from %s as %s (p%d, c%d, k%d", addr, id, mosquittoVersion(p.Version), clean(p), p.KeepAlive)
-	if user != "" {
-		text += ", u'" + user + "'"
+	if name := cmp.Or(user, p.Username.Value); name != "" { // where nobody is asked, the name is only said
+		text += ", u'" + name + "'"
 	}
 	log.Info(text+").", "event", "connect", "client", id, "addr", addr, "user", user,
 		"listener", c.Conn.Listener().Name(), "version", p.Version.String(), "clean", p.CleanStart, "keepalive", p.KeepAlive)

@@ -80,3 +80,13 @@ func (s *subscriptions) filters() []topic.Filter {
 	}
 	return fs
 }
+
+// Subscriptions calls yield for each subscription of the client, under its lock.
+func (c *Client) Subscriptions(yield func(filter string, qos byte)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i := range c.subs.list {
+		s := &c.subs.list[i]
+		yield(s.filter.String(), s.options.QoS)
+	}
+}

@@ -79,7 +79,7 @@ func (h *handler) Handle(_ context.Context, r slog.Record) error {
 		}
 	}
 	stamp, line := "", ""
-	if h.log.o.JSON {
+	if c.JSON {
 		line = jsonLine(r, attrs)
 	} else {
 		stamp, line = h.log.stamp(c), textLine(r.Message, event, attrs)

@@ -15,7 +15,6 @@ import (
 // Options say where the log goes besides what the configuration says.
 type Options struct {
 	config.Log
-	JSON           bool
 	Stdout, Stderr io.Writer
 	Name           string           // of the program, for syslog
 	Now            func() time.Time // nil means time.Now

@@ -68,7 +68,7 @@ func TestLines(t *testing.T) {
 }
 
 func TestJSON(t *testing.T) {
-	l, b := open(t, Options{Log: config.Log{Types: config.LogDefault}, JSON: true})
+	l, b := open(t, Options{Log: config.Log{Types: config.LogDefault, JSON: true}})
 	l.Logger().WithGroup("g").Info("Client lamp disconnected.", "event", "disconnect", "client", "la\nmp")
 	var got map[string]any
 	if err := json.Unmarshal(b.Bytes(), &got); err != nil {

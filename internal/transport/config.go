@@ -113,6 +113,8 @@ type ListenerConfig struct {
 	// Listener, when set, is used instead of Network and Address (socket
 	// activation, tests). The Server owns it from then on.
 	Listener net.Listener
+	// Unlink removes the file of a Unix socket in the end, although Listener is set.
+	Unlink bool
 
 	// Device, when set, is the only network device to listen on; Linux only.
 	Device string

@@ -140,7 +140,7 @@ func (l *Listener) cfg() *ListenerConfig { return l.conf.Load() }
 // socket stays: Network, Address, Listener, Device and UnixMode mean nothing.
 func (l *Listener) Update(cfg ListenerConfig) {
 	old := l.cfg()
-	cfg.Network, cfg.Address, cfg.Listener, cfg.UnixMode = old.Network, old.Address, old.Listener, old.UnixMode
+	cfg.Network, cfg.Address, cfg.Listener, cfg.Unlink, cfg.UnixMode = old.Network, old.Address, old.Listener, old.Unlink, old.UnixMode
 	l.conf.Store(&cfg)
 }
 

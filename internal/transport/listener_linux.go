@@ -40,7 +40,7 @@ func (l *Listener) startOnLoop(lo *loop) (bool, error) {
 		return true, fmt.Errorf("copy the socket of listener %s: %w", l.Name(), err)
 	}
 	if u, ok := l.ln.(*net.UnixListener); ok {
-		if l.cfg().Listener == nil {
+		if cfg := l.cfg(); cfg.Listener == nil || cfg.Unlink {
 			l.socket.path = l.addr.String()
 		}
 		u.SetUnlinkOnClose(false)
