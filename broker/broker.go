@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/nightjarmq/nightjar/internal/conn"
@@ -74,11 +75,22 @@ func (b *Broker) openStore() (err error) {
 	b.store, err = disk.Open(b.cfg.Data, disk.Options{
 		Durability: b.cfg.Durability, Log: b.log, Progress: b.cfg.Progress,
 	})
+	return advise(err)
+}
+
+// advise says what to do about a store that cannot be opened.
+func advise(err error) error {
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("%w (the directory and all in it must belong to the user of the broker; or choose another one)", err)
 	case errors.Is(err, disk.ErrLocked):
 		return fmt.Errorf("%w: stop that process, or choose another directory", err)
+	case errors.Is(err, syscall.EIO):
+		return fmt.Errorf("%w (the disk fails, so nothing was changed: copy the directory to a sound disk and start there)", err)
+	case errors.Is(err, syscall.EROFS):
+		return fmt.Errorf("%w (the broker must write there: mount it writable, or choose another directory)", err)
+	case errors.Is(err, syscall.ENOSPC):
+		return fmt.Errorf("%w (the disk is full: make room and start again)", err)
 	}
 	return err
 }

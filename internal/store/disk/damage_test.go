@@ -1,18 +1,26 @@
 package disk
 
 import (
+	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"os"
 	"reflect"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
 	"github.com/nightjarmq/nightjar/internal/store"
 	"github.com/nightjarmq/nightjar/internal/store/storetest"
 )
+
+var flipsFlag = flag.Int("flips", 1000, "how many bytes TestFlippedBytes damages")
 
 // files lists the files below a directory.
 func files(t *testing.T, fs vfs.FS, dir string) []string {
@@ -135,7 +143,7 @@ func flips() int {
 	if quick() {
 		return 60
 	}
-	return 400
+	return max(*flipsFlag/2, 1)
 }
 
 // flip opens a copy with one bit wrong.
@@ -183,6 +191,54 @@ func flip(t *testing.T, fs *vfs.MemFS, name string, at int, h *history, whole *s
 		err = within(left, whole)
 	}
 	return "found, something lost", err
+}
+
+// TestUnreadable: each reading of a file at the start fails once. Then the store
+// does not open, for what cannot be read may be sound: nothing is changed, and when
+// it can be read everything is there.
+func TestUnreadable(t *testing.T) {
+	made, h := small(t, false)
+	last := store.Ticket(len(h.log) - 1)
+	refused := 0
+	for n := 0; ; n++ {
+		fs := copyFS(t, made)
+		var left atomic.Int64
+		left.Store(int64(n))
+		failing := errorfs.Wrap(fs, errorfs.InjectorFunc(func(op errorfs.Op) error {
+			if op.Kind != errorfs.OpFileRead && op.Kind != errorfs.OpFileReadAt || left.Add(-1) != -1 {
+				return nil
+			}
+			return &os.PathError{Op: "read", Path: op.Path, Err: syscall.EIO}
+		}))
+		o := smallOptions(failing)
+		o.Damage = func(d Damage) { t.Errorf("reading %d failed, and that was taken for damage: %+v", n, d) }
+		s, err := Open("data", o)
+		failed := left.Load() < 0
+		if err == nil {
+			err = s.Close()
+		} else {
+			refused++
+			var where *os.PathError
+			if !errors.Is(err, syscall.EIO) || !errors.As(err, &where) {
+				t.Errorf("reading %d failed: %v", n, err)
+			}
+			err = nil
+		}
+		if err != nil {
+			t.Errorf("reading %d failed: Close: %v", n, err)
+		}
+		again, err := h.check(smallOptions(fs), last, last)
+		if err != nil {
+			t.Fatalf("after reading %d failed: %v", n, err)
+		}
+		if err := again.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if !failed {
+			t.Logf("%d readings, %d refused", n, refused)
+			return
+		}
+	}
 }
 
 // within reports what of left is not in whole.

@@ -232,7 +232,8 @@ func (s *Store) refuse() error {
 }
 
 // Close implements [store.Store]. The state goes into tables, so that the next
-// start has no log to read.
+// start has no log to read. Of a fenced store some goroutines and open files stay
+// behind until the process ends: what failed must not return to Pebble.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	if s.closed {

@@ -32,8 +32,10 @@ func lockDir(fs vfs.FS, dir string) (*dirLock, error) {
 		if holder := readPid(fs, pid); holder != "" {
 			return nil, fmt.Errorf("%w by process %s (%w)", ErrLocked, holder, err)
 		}
-		if errors.Is(err, os.ErrPermission) || errors.Is(err, syscall.ENOTDIR) {
-			return nil, fmt.Errorf("lock the directory: %w", err)
+		for _, other := range []error{os.ErrPermission, syscall.ENOTDIR, syscall.EROFS, syscall.EIO, syscall.ENOSPC} {
+			if errors.Is(err, other) {
+				return nil, fmt.Errorf("lock the directory: %w", err)
+			}
 		}
 		return nil, fmt.Errorf("%w, or it cannot be locked: %w", ErrLocked, err)
 	}
