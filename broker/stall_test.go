@@ -55,7 +55,7 @@ func onDisk(t *testing.T, s *syncs) *Broker {
 	if b.store, err = disk.Open("data", disk.Options{FS: errorfs.Wrap(vfs.NewMem(), s)}); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.assemble(); err != nil {
+	if err := b.assemble(nil); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
