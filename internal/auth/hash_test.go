@@ -2,6 +2,7 @@ package auth
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -116,6 +117,31 @@ func FuzzHash(f *testing.F) {
 		u, err := ReadUsers(strings.NewReader("u:"+s), "pw")
 		if err == nil && !u.Has("u") {
 			t.Errorf("%q: no user", s)
+		}
+	})
+}
+
+// FuzzUsers: a password file of any text is read or refused, line by line, and the order of its lines does not matter.
+func FuzzUsers(f *testing.F) {
+	f.Add("# users\n" + bobLine + "\n" + aliceLine + "\r\n\n" + daveLine)
+	f.Add("a:b\n:\nc:$6$$")
+	f.Add("a:\na:")
+	f.Fuzz(func(t *testing.T, text string) {
+		u, err := ReadUsers(strings.NewReader(text), "pw")
+		lines := strings.Split(text, "\n")
+		slices.Reverse(lines)
+		back, backErr := ReadUsers(strings.NewReader(strings.Join(lines, "\n")), "pw")
+		if (err == nil) != (backErr == nil) {
+			t.Fatalf("%v, and backwards %v", err, backErr)
+		}
+		if err != nil {
+			return
+		}
+		for _, line := range lines {
+			name, _, ok := strings.Cut(line, ":")
+			if name = strings.TrimSpace(name); ok && !strings.HasPrefix(line, "#") && (!u.Has(name) || !back.Has(name)) {
+				t.Errorf("no user %q", name)
+			}
 		}
 	})
 }

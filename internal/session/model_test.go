@@ -32,39 +32,43 @@ type world struct {
 	qos     []byte // of each message
 }
 
-func TestSessionModel(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		w := &world{t: t, open: map[uint16]bool{}, came: map[int]int{}, refused: map[int]bool{}, last: -1}
-		w.connect(true)
-		t.Repeat(map[string]func(*rapid.T){
-			"publish": func(t *rapid.T) {
-				w.publish(rapid.SampledFrom([]byte{1, 2}).Draw(t, "qos"), rapid.Bool().Draw(t, "room"))
-			},
-			"answer": func(t *rapid.T) {
-				for range rapid.IntRange(0, len(w.due)).Draw(t, "n") {
-					w.answer(rapid.IntRange(0, len(w.due)-1).Draw(t, "which"), rapid.IntRange(0, 9).Draw(t, "refuse") == 0)
-				}
-			},
-			"stray": func(t *rapid.T) {
-				if id := rapid.Uint16().Draw(t, "id"); w.s.win.get(id) == nil {
-					w.s.Puback(id, &w.fx)
-					w.s.Pubcomp(id, &w.fx)
-				}
-			},
-			"connect": func(*rapid.T) { w.connect(false) },
-			"":        func(*rapid.T) { w.check() },
-		})
-		w.p.SendMaximum = 3
-		w.connect(false)
-		for range 10000 {
-			w.pump()
-			if len(w.due) == 0 {
-				break
+// TestSessionModel plays random steps.
+func TestSessionModel(t *testing.T) { rapid.Check(t, playSession) }
+
+// FuzzSession plays the steps that bytes stand for.
+func FuzzSession(f *testing.F) { f.Fuzz(rapid.MakeFuzz(playSession)) }
+
+func playSession(t *rapid.T) {
+	w := &world{t: t, open: map[uint16]bool{}, came: map[int]int{}, refused: map[int]bool{}, last: -1}
+	w.connect(true)
+	t.Repeat(map[string]func(*rapid.T){
+		"publish": func(t *rapid.T) {
+			w.publish(rapid.SampledFrom([]byte{1, 2}).Draw(t, "qos"), rapid.Bool().Draw(t, "room"))
+		},
+		"answer": func(t *rapid.T) {
+			for range rapid.IntRange(0, len(w.due)).Draw(t, "n") {
+				w.answer(rapid.IntRange(0, len(w.due)-1).Draw(t, "which"), rapid.IntRange(0, 9).Draw(t, "refuse") == 0)
 			}
-			w.answer(0, false)
-		}
-		w.checkAll()
+		},
+		"stray": func(t *rapid.T) {
+			if id := rapid.Uint16().Draw(t, "id"); w.s.win.get(id) == nil {
+				w.s.Puback(id, &w.fx)
+				w.s.Pubcomp(id, &w.fx)
+			}
+		},
+		"connect": func(*rapid.T) { w.connect(false) },
+		"":        func(*rapid.T) { w.check() },
 	})
+	w.p.SendMaximum = 3
+	w.connect(false)
+	for range 10000 {
+		w.pump()
+		if len(w.due) == 0 {
+			break
+		}
+		w.answer(0, false)
+	}
+	w.checkAll()
 }
 
 func (w *world) connect(first bool) {

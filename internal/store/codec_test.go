@@ -134,6 +134,25 @@ func FuzzDecodeRecord(f *testing.F) {
 	})
 }
 
+// FuzzDecodeKept: messages and wills as they lie in a store.
+func FuzzDecodeKept(f *testing.F) {
+	m := &message.Message{Topic: "a/b", Payload: []byte("x"), Props: []byte("\x01\x01"), Expires: 12345, QoS: 2, Retain: true}
+	f.Add(AppendMessage(nil, m))
+	f.Add(AppendWill(nil, &Will{Message: m, Delay: 7}))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if m, err := DecodeMessage(b); err == nil {
+			if again := AppendMessage(nil, m); !bytes.Equal(again, b) {
+				t.Errorf("%q decodes to %+v, which is written as %q", b, m, again)
+			}
+		}
+		if w, err := DecodeWill(b); err == nil && w != nil {
+			if again := AppendWill(nil, w); !bytes.Equal(again, b) {
+				t.Errorf("%q decodes to %+v, which is written as %q", b, w, again)
+			}
+		}
+	})
+}
+
 // published is the first such record.
 func published() Record {
 	all := records()
