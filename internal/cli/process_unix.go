@@ -114,7 +114,10 @@ func giveTo(path string, uid, gid int) error {
 		return nil
 	}
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
-		if err := os.MkdirAll(path, 0o700); err != nil {
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { // the user must get through
+			return err
+		}
+		if err := os.Mkdir(path, 0o700); err != nil {
 			return err
 		}
 	}

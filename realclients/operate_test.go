@@ -1,0 +1,309 @@
+package realclients
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// house is a folder with configuration files, and the broker that is made of them.
+type house struct {
+	t     testing.TB
+	dir   string
+	ports map[string]string
+	p     *beside
+	subs  int // how many sentinels were used
+}
+
+// newHouse makes the folder. In files, <a> to <d> stand for free ports and <dir> for the folder.
+func newHouse(t testing.TB) *house {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "nj") // short, because the path of a Unix socket is limited
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	h := &house{t: t, dir: dir, ports: map[string]string{}}
+	var held []net.Listener
+	for _, letter := range []string{"a", "b", "c", "d"} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		held = append(held, l)
+		h.ports[letter] = port(l.Addr())
+	}
+	for _, l := range held {
+		l.Close()
+	}
+	return h
+}
+
+func (h *house) path(name string) string { return filepath.Join(h.dir, name) }
+
+func (h *house) fill(text string) string {
+	pairs := []string{"<dir>", h.dir}
+	for letter, port := range h.ports {
+		pairs = append(pairs, "<"+letter+">", port)
+	}
+	return strings.NewReplacer(pairs...).Replace(text)
+}
+
+func (h *house) write(name, text string) {
+	h.t.Helper()
+	if err := os.WriteFile(h.path(name), []byte(h.fill(text)), 0o600); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// open starts the program under mosquitto's name, with the file mosquitto.conf.
+func (h *house) open(args ...string) {
+	h.t.Helper()
+	h.p = start(h.t, h.link(), append([]string{"-c", h.path("mosquitto.conf")}, args...)...)
+	h.p.stderr.Until(h.t, " running")
+}
+
+// link is the program under mosquitto's name.
+func (h *house) link() string {
+	h.t.Helper()
+	link := h.path("mosquitto")
+	if _, err := os.Lstat(link); err != nil {
+		if err := os.Symlink(program(h.t), link); err != nil {
+			h.t.Fatal(err)
+		}
+	}
+	return link
+}
+
+func (h *house) pub(letter string, args ...string) {
+	h.t.Helper()
+	run(h.t, "", "mosquitto_pub", append([]string{"-p", h.ports[letter]}, args...)...)
+}
+
+// sub starts a subscriber and waits until it is there.
+func (h *house) sub(letter, topic string, args ...string) *beside {
+	h.t.Helper()
+	h.subs++
+	ready := fmt.Sprint(sentinel, "/", h.subs)
+	h.pub(letter, append([]string{"-t", ready, "-m", sentinel, "-r", "-q", "1"}, args...)...)
+	p := start(h.t, "mosquitto_sub", append([]string{"-p", h.ports[letter], "-t", topic, "-t", ready}, args...)...)
+	p.Until(h.t, sentinel)
+	return p
+}
+
+// The log has the lines that tools look for, and the program the exit statuses of Mosquitto.
+func TestMosquittoCommandLine(t *testing.T) {
+	h := newHouse(t)
+	h.write("mosquitto.conf", "user root\npid_file <dir>/pid\nlistener <a> 127.0.0.1\nlistener <b> 127.0.0.1\nprotocol websockets\nallow_anonymous true\n")
+	h.open("-v", "-p", h.ports["c"])
+	if pid, err := os.ReadFile(h.path("pid")); string(pid) != strconv.Itoa(h.p.cmd.Process.Pid) {
+		t.Errorf("pid_file holds %q, %v", pid, err)
+	}
+	sub := h.sub("a", "door", "-i", "bob", "-u", "joe")
+	h.pub("a", "-i", "eve", "-V", "5", "-t", "door", "-m", "open", "-q", "1")
+	expect(t, sub, "open")
+	sub.signal(t, syscall.SIGINT)
+	sub.exit(t)
+	log := h.p.stderr
+	log.Until(t, "Client bob disconnected.")
+	h.p.signal(t, syscall.SIGTERM)
+	if code := h.p.exit(t); code != 0 {
+		t.Errorf("exit status %d after SIGTERM", code)
+	}
+	all := log.String()
+	for _, want := range []string{
+		": Config loaded from " + h.path("mosquitto.conf") + ".\n", ": Opening ipv4 listen socket on port " + h.ports["a"] + ".\n",
+		": Opening websockets listen socket on port " + h.ports["b"] + ".\n", ": New connection from 127.0.0.1:", " on port " + h.ports["a"] + ".\n",
+		" as bob (p2, c1, k60, u'joe').\n", " as eve (p5, c1, k60).\n", ": Received PUBLISH from eve (d0, q1, r0, m1, 'door', ... (4 bytes))\n",
+		": Sending PUBACK to eve (m1, rc0)\n", ": Sending PUBLISH to bob (d0, q0, r0, m0, 'door', ... (4 bytes))\n", ": bob 0 door\n", " terminating",
+	} {
+		if !strings.Contains(all+"\n", want) {
+			t.Errorf("the log lacks %q", want)
+		}
+	}
+	if strings.Contains(all, "port "+h.ports["c"]) {
+		t.Error("-p won against the listeners of the file")
+	}
+	if _, err := os.Stat(h.path("pid")); err == nil {
+		t.Error("pid_file was left behind")
+	}
+	h.write("wrong.conf", "listener <a>\nallow_anonimous true\n")
+	busy, err := net.Listen("tcp", "127.0.0.1:"+h.ports["d"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer busy.Close()
+	for _, tc := range []struct {
+		code int
+		says string
+		args []string
+	}{
+		{3, "did you mean allow_anonymous?", []string{"-c", h.path("wrong.conf")}},
+		{3, "did you mean allow_anonymous?", []string{"-c", h.path("wrong.conf"), "--test-config"}},
+		{0, "Configuration file is OK.", []string{"-c", h.path("mosquitto.conf"), "--test-config"}},
+		{3, "no such file", []string{"-c", h.path("missing.conf")}},
+		{3, "Unknown option '-x'", []string{"-x"}},
+		{3, "-p PORT", []string{"-h"}},
+		{1, "address already in use", []string{"-p", h.ports["d"]}},
+	} {
+		p := start(t, h.link(), tc.args...)
+		if code := p.exit(t); code != tc.code || !strings.Contains(p.String()+p.stderr.String(), tc.says) {
+			t.Errorf("%q: exit status %d, want %d and %q", tc.args, code, tc.code, tc.says)
+		}
+	}
+}
+
+// After -d the program runs without its caller.
+func TestMosquittoInBackground(t *testing.T) {
+	h := newHouse(t)
+	h.write("mosquitto.conf", "user root\npid_file <dir>/pid\nlistener <a> 127.0.0.1\nallow_anonymous true\nlog_dest file <dir>/log\nlog_timestamp_format %Y\n")
+	p := start(t, h.link(), "-d", "-c", h.path("mosquitto.conf"))
+	if code := p.exit(t); code != 0 {
+		t.Fatalf("exit status %d", code)
+	}
+	pid := await(t, "a process id", func() (int, bool) {
+		b, _ := os.ReadFile(h.path("pid"))
+		n, err := strconv.Atoi(string(b))
+		return n, err == nil
+	})
+	await(t, "the line that it runs", func() (string, bool) {
+		b, _ := os.ReadFile(h.path("log"))
+		return "", strings.Contains(string(b), fmt.Sprintf("%d: nightjar version", time.Now().Year())) && strings.Contains(string(b), "running")
+	})
+	h.pub("a", "-t", "x", "-m", "y", "-q", "1")
+	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "its end", func() (int, bool) { return 0, syscall.Kill(pid, 0) != nil })
+}
+
+// await asks until the answer is yes.
+func await[T any](t testing.TB, what string, ask func() (T, bool)) T {
+	t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for late := time.After(Patience); ; {
+		if v, ok := ask(); ok {
+			return v
+		}
+		select {
+		case <-tick.C:
+		case <-late:
+			t.Fatalf("no sign of %s for %v", what, Patience)
+		}
+	}
+}
+
+// SIGHUP takes up what the file says now: listeners come and go, and the clients of those that stay notice nothing. A file
+// that is wrong changes nothing.
+func TestReload(t *testing.T) {
+	h := newHouse(t)
+	const base = "user root\nper_listener_settings true\nlistener <a> 127.0.0.1\nallow_anonymous true\n"
+	h.write("mosquitto.conf", base+"listener <b> 127.0.0.1\nallow_anonymous true\n")
+	h.open()
+	stays, goes := h.sub("a", "news"), h.sub("b", "news")
+	reload := func(conf, says string) {
+		t.Helper()
+		h.write("mosquitto.conf", conf)
+		h.p.signal(t, syscall.SIGHUP)
+		h.p.stderr.Until(t, says)
+	}
+	reload(base+"listener <b> 127.0.0.1\nmax_qos 7\n", "max_qos: 7 is out of range")
+	h.pub("b", "-t", "news", "-m", "one")
+	reload(base+"listener <c> 127.0.0.1\nallow_anonymous true\nlistener <c> 192.0.2.1\n", "does not have that address")
+	h.pub("b", "-t", "news", "-m", "two")
+	expect(t, goes, "one", "two")
+	if _, err := net.Dial("tcp", "127.0.0.1:"+h.ports["c"]); err == nil {
+		t.Error("a reload that failed left a listener behind")
+	}
+	reload(base+"mount_point in/\nlistener <c> 127.0.0.1\nallow_anonymous true\n", "was reloaded")
+	h.pub("c", "-t", "news", "-m", "three")
+	expect(t, stays, "one", "two", "three")
+	h.pub("a", "-t", "news", "-m", "four") // comes as in/news
+	h.pub("c", "-t", "news", "-m", "five")
+	expect(t, stays, "five")
+	if _, err := net.Dial("tcp", "127.0.0.1:"+h.ports["b"]); err == nil {
+		t.Error("a listener that was removed takes connections")
+	}
+	goes.signal(t, syscall.SIGINT) // it tries to connect again for ever
+	h.p.signal(t, syscall.SIGUSR1)
+	h.p.stderr.Until(t, "stored already")
+	h.p.signal(t, syscall.SIGUSR2)
+	h.p.Until(t, "news (QoS 0): ")
+}
+
+// Users and access lists are taken up when their files change, without a signal; what cannot be read changes nothing.
+func TestFilesChange(t *testing.T) {
+	h := newHouse(t)
+	passwords := func(users ...string) {
+		t.Helper()
+		h.write("pw.new", "")
+		for _, u := range users {
+			run(t, "", "mosquitto_passwd", "-b", h.path("pw.new"), u, "secret")
+		}
+		if err := os.Rename(h.path("pw.new"), h.path("pw")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	passwords("ann")
+	h.write("acl", "user ann\ntopic readwrite #\nuser bob\ntopic read #\n")
+	h.write("mosquitto.conf", "user root\nlistener <a> 127.0.0.1\npassword_file <dir>/pw\nacl_file <dir>/acl\n")
+	h.open()
+	ann := h.sub("a", "door", "-u", "ann", "-P", "secret")
+	refused := func() {
+		t.Helper()
+		p := start(t, "mosquitto_pub", "-p", h.ports["a"], "-u", "bob", "-P", "secret", "-t", "door", "-m", "x")
+		if code := p.exit(t); code != 5 {
+			t.Errorf("bob: exit status %d", code)
+		}
+	}
+	refused()
+	passwords("ann", "bob")
+	h.p.stderr.Until(t, "taken up")
+	h.pub("a", "-u", "bob", "-P", "secret", "-t", "door", "-m", "bob was here", "-q", "1")
+	h.p.stderr.Until(t, "not allowed", "user bob", "no rule grants it")
+	h.write("acl", "user ann\ntopic readwrite #\nuser bob\ntopic write door\n")
+	h.p.stderr.Until(t, "taken up")
+	h.pub("a", "-u", "bob", "-P", "secret", "-t", "door", "-m", "bob may", "-q", "1")
+	expect(t, ann, "bob may")
+	h.write("pw", "bob:in the clear\n")
+	h.p.stderr.Until(t, "not taken up", "not hashed")
+	h.pub("a", "-u", "bob", "-P", "secret", "-t", "door", "-m", "bob still", "-q", "1")
+	expect(t, ann, "bob still")
+}
+
+// A process of root becomes the user that the file names, who then owns the data.
+func TestDropsPrivileges(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can become somebody else")
+	}
+	h := newHouse(t)
+	if err := os.Chmod(h.dir, 0o711); err != nil {
+		t.Fatal(err)
+	}
+	h.write("mosquitto.conf", "user nobody\npersistence true\npersistence_location <dir>/data\nlistener <a> 127.0.0.1\nallow_anonymous true\n")
+	h.open()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", h.p.cmd.Process.Pid))
+	if err != nil {
+		t.Skip("no /proc: ", err)
+	}
+	for line := range strings.Lines(string(status)) {
+		if f := strings.Fields(line); (f[0] == "Uid:" || f[0] == "Gid:") && f[1] == "0" {
+			t.Errorf("it runs with %s", line)
+		}
+	}
+	h.pub("a", "-t", "kept", "-m", "x", "-r", "-q", "1")
+	info, err := os.Stat(h.path("data/nightjar"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if uid := info.Sys().(*syscall.Stat_t).Uid; uid == 0 {
+		t.Error("the data belongs to root")
+	}
+}
