@@ -24,9 +24,7 @@ func fromFile(path string, log *slog.Logger) (broker.Config, verdict, error) {
 	}
 	cfg := broker.Config{Log: log}
 	limits(&cfg, c)
-	if c.Persistence.Enabled {
-		cfg.Data = filepath.Join(c.Persistence.Dir, "nightjar") // beside Mosquitto's own file
-	}
+	persistence(&cfg, &c.Persistence)
 	if err := admission(&cfg, c); err != nil {
 		return cfg, report, err
 	}
@@ -46,6 +44,20 @@ func fromFile(path string, log *slog.Logger) (broker.Config, verdict, error) {
 	}
 	warnOfKeys(c, log)
 	return cfg, report, nil
+}
+
+// persistence says where the store is.
+func persistence(cfg *broker.Config, p *config.Persistence) {
+	switch {
+	case !p.Enabled:
+	case p.Own:
+		cfg.Data = p.Dir
+	default:
+		cfg.Data = filepath.Join(p.Dir, "nightjar") // beside Mosquitto's own file
+	}
+	if p.Durability == "relaxed" {
+		cfg.Durability = broker.Relaxed
+	}
 }
 
 // verdict is what a file says beside the broker's configuration.

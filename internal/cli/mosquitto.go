@@ -22,7 +22,7 @@ Usage: mosquitto [-c FILE] [-d] [-h] [-p PORT] [-q] [-v] [--test-config] [--tls-
 
 // Mosquitto runs the broker with mosquitto's command line.
 func Mosquitto(ctx context.Context, version string, args []string, io Streams) int {
-	s := serveCommand{asMosquitto: true, Durability: "sync"}
+	s := serveCommand{asMosquitto: true}
 	for len(args) > 0 {
 		word := args[0]
 		args = args[1:]

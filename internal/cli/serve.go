@@ -21,7 +21,7 @@ type serveCommand struct {
 	listenFlags
 	Config     string `short:"c" help:"Take everything from this mosquitto.conf or nightjar.toml; see also nightjar check." placeholder:"FILE" type:"path"`
 	Data       string `help:"Directory of what survives a restart: sessions, queues, retained messages. Default: nightjar in the user's data directory." placeholder:"DIR"`
-	Durability string `enum:"sync,relaxed,none" default:"sync" help:"When something counts as stored: sync (default), after its fsync; relaxed, a crash or a power cut may cost the last 100 ms; none, everything in memory, and nothing survives a restart." placeholder:"HOW"`
+	Durability string `enum:"sync,relaxed,none," default:"" help:"When something counts as stored: sync (default), after its fsync; relaxed, a crash or a power cut may cost the last 100 ms; none, everything in memory, and nothing survives a restart." placeholder:"HOW"`
 	Verbose    bool   `short:"v" help:"Log everything, every packet too."`
 	Quiet      bool   `short:"q" help:"Log nothing."`
 	Daemon     bool   `short:"d" help:"Go into the background."`
@@ -89,9 +89,13 @@ func (s *serveCommand) configured(p *plan, io Streams) error {
 			return err
 		}
 	}
-	if s.Durability == "relaxed" {
+	switch s.Durability {
+	case "relaxed":
 		p.cfg.Durability = broker.Relaxed
+	case "sync":
+		p.cfg.Durability = broker.Sync
 	}
+	p.cfg.Progress = s.progress(io)
 	return nil
 }
 

@@ -187,6 +187,11 @@ type Persistence struct {
 	Dir string
 	// File is the name of Mosquitto's database; "" is mosquitto.db.
 	File string
+	// Own: the directory is Nightjar's alone, as nightjar.toml says; else Mosquitto's
+	// database may lie there too.
+	Own bool
+	// Durability is sync, relaxed or none; "" is sync.
+	Durability string
 }
 
 // LogType is a set of kinds of log messages.

@@ -18,6 +18,7 @@ import (
 // [users], key by key.
 type document struct {
 	Data        string   `toml:"data"` // where sessions and messages are kept; "" is memory
+	Durability  string   `toml:"durability"`
 	User        string   `toml:"user"`
 	PIDFile     string   `toml:"pid_file"`
 	SysInterval lifetime `toml:"sys_interval"`

@@ -17,7 +17,7 @@ func (r *reader) refuseKey(key, msg, fix string) {
 // general applies what stands before the listeners.
 func (r *reader) general(d *document) {
 	c, l := r.cfg, &d.Limits
-	c.Persistence = Persistence{Enabled: d.Data != "", Dir: d.Data}
+	r.tomlStore(d)
 	c.User, c.PIDFile, c.NoDelay = d.User, d.PIDFile, d.NoDelay
 	c.SysInterval, c.NoControl = time.Duration(d.SysInterval), no(d.Control)
 	r.global = r.merged(&d.Users, &tomlUsers{})
@@ -36,6 +36,24 @@ func (r *reader) general(d *document) {
 	}
 	if c.Limits.MaxInflightMessages > 65535 {
 		r.refuseKey("limits.inflight_messages", "more than 65535", "write less, or \"none\"")
+	}
+}
+
+// tomlStore applies data and durability.
+func (r *reader) tomlStore(d *document) {
+	r.cfg.Persistence = Persistence{Enabled: d.Data != "", Dir: d.Data, Own: true, Durability: d.Durability}
+	switch d.Durability {
+	case "":
+	case "sync", "relaxed":
+		if d.Data == "" {
+			r.refuseKey("durability", "there is nothing to store without data", "name a directory with data, or leave durability out")
+		}
+	case "none":
+		if d.Data != "" {
+			r.refuseKey("durability", "nothing is written to data with \"none\"", "leave one of them out")
+		}
+	default:
+		r.refuseKey("durability", quote(d.Durability)+" is not known here", "write sync, relaxed or none")
 	}
 }
 

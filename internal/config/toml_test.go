@@ -11,6 +11,7 @@ import (
 
 const sampleTOML = `# The house.
 data = "/var/lib/nightjar"
+durability = "relaxed"
 user = "nightjar"
 sys_interval = "30s"
 
@@ -84,7 +85,7 @@ func TestTOML(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Persistence != (Persistence{Enabled: true, Dir: "/var/lib/nightjar"}) || c.User != "nightjar" || c.SysInterval != 30*time.Second || c.LocalOnly {
+	if c.Persistence != (Persistence{Enabled: true, Dir: "/var/lib/nightjar", Own: true, Durability: "relaxed"}) || c.User != "nightjar" || c.SysInterval != 30*time.Second || c.LocalOnly {
 		t.Errorf("%+v", c)
 	}
 	if want := (Limits{MaxInflightMessages: 100, MaxQueuedMessages: -1, MaxQueuedBytes: 64 << 20, MaxPacketSize: 1e6, PersistentClientExpiration: 14 * 24 * time.Hour, MaxKeepAlive: 10 * time.Minute, NoRetain: true}); c.Limits != want {
@@ -101,7 +102,7 @@ func TestTOML(t *testing.T) {
 		t.Errorf("%q", addrs)
 	}
 	one, two := &c.Listeners[0], &c.Listeners[1]
-	if s := one.Security; s.AllowAnonymous || s.PasswordFile != "/etc/nightjar/passwords" || s.ACLFile != "/etc/nightjar/acl" || one.Pos.Line != 24 {
+	if s := one.Security; s.AllowAnonymous || s.PasswordFile != "/etc/nightjar/passwords" || s.ACLFile != "/etc/nightjar/acl" || one.Pos.Line != 25 {
 		t.Errorf("%+v", one)
 	}
 	if s := two.Security; !s.AllowAnonymous || s.PasswordFile != "/etc/nightjar/passwords" || s.ACLFile != "" {
@@ -136,6 +137,9 @@ func TestTOMLErrors(t *testing.T) {
 		{"[limits]\ninflight = 1", 2, "limits.inflight", "unknown key"},
 		{"[[listener]]\naddres = ':1'", 2, "listener.addres", "unknown key"},
 		{"data = 1", 1, "", "cannot decode"},
+		{"data = 'a'\ndurability = 'often'", 0, "durability", "not known here"},
+		{"durability = 'sync'", 0, "durability", "nothing to store"},
+		{"data = 'a'\ndurability = 'none'", 0, "durability", "nothing is written"},
 		{"data = 'a'\ndata = 'b'", 2, "", "already"},
 		{"data =", 1, "", ""},
 		{"[limits]\n\nmemory = 'lots'", 3, "", "not an amount"},

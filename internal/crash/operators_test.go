@@ -3,6 +3,7 @@ package crash
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -248,6 +249,8 @@ func TestOperatorsRefuse(t *testing.T) {
 	s.must("backup", backup, "--data", s.data)
 	s.refused("is not empty", "backup", backup, "--data", s.data)
 	s.refused("is not empty", "restore", backup, "--data", s.data)
+	s.refused(fmt.Sprintf("in use by process %d", s.p.cmd.Process.Pid), "serve", "--listen", "mqtt://127.0.0.1:0", "--data", s.data)
+	s.refused("leave one of them out", "serve", "--durability", "none", "--data", s.data)
 	s.refused("is not a whole backup", "restore", t.TempDir(), "--data", nothing)
 	if err := os.Remove(filepath.Join(s.data, "control")); err != nil {
 		t.Fatal(err)
