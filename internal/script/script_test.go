@@ -272,3 +272,22 @@ func TestText(t *testing.T) {
 		}
 	}
 }
+
+// TestIndex holds that README.md lists every script with its title, and none that is gone.
+func TestIndex(t *testing.T) {
+	index, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed := strings.Count(string(index), "](testdata/")
+	each(t, func(t *testing.T, s *Script) {
+		listed--
+		name := strings.TrimPrefix(t.Name(), "TestIndex/")
+		if line := fmt.Sprintf("[%s](testdata/%s.txt)", s.Head[0], name); !strings.Contains(string(index), line) {
+			t.Errorf("README.md does not list %s", line)
+		}
+	})
+	if listed != 0 {
+		t.Errorf("README.md lists %d scripts that are not there", listed)
+	}
+}
