@@ -82,6 +82,9 @@ func (k *Keeper) replay(left map[uint64]*queued, r journal.Record) error {
 	q := left[r.Seq]
 	switch r.Kind {
 	case recordMessage:
+		if r.Seq == 0 { // which would mean that the message is not in the journal
+			return errors.New("message record without a number")
+		}
 		if len(r.Data) < 8 {
 			return errors.New("message record too short")
 		}
