@@ -111,6 +111,14 @@ func (p *PasswordFile) HashPlain(o HashOptions) (int, error) {
 	return n, nil
 }
 
+// String is what Save writes.
+func (p *PasswordFile) String() string {
+	if len(p.lines) == 0 {
+		return ""
+	}
+	return strings.Join(p.lines, "\n") + "\n"
+}
+
 // Save writes the file so that at every moment the old or the new one is there,
 // on the disk too. Only its owner may read it; an existing file keeps its owner.
 func (p *PasswordFile) Save() error {
@@ -118,11 +126,7 @@ func (p *PasswordFile) Save() error {
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		path = real // a link is kept
 	}
-	text := ""
-	if len(p.lines) > 0 {
-		text = strings.Join(p.lines, "\n") + "\n"
-	}
-	if err := replaceFile(path, []byte(text)); err != nil {
+	if err := replaceFile(path, []byte(p.String())); err != nil {
 		return fmt.Errorf("write password file %s: %w", p.path, err)
 	}
 	return nil

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/nightjarmq/nightjar/internal/cli/passwd"
 )
 
 // root is the command tree; each field is a sub-command.
@@ -24,6 +26,8 @@ type root struct {
 	Pub rawCommand `cmd:"" passthrough:"" help:"Publish messages, with the flags of mosquitto_pub."`
 	Sub rawCommand `cmd:"" passthrough:"" help:"Subscribe and print messages, with the flags of mosquitto_sub."`
 	RR  rawCommand `cmd:"" name:"rr" passthrough:"" help:"Publish a request and print the response, with the flags of mosquitto_rr."`
+
+	Passwd rawCommand `cmd:"" passthrough:"" help:"Change a password file, with the flags of mosquitto_passwd."`
 
 	Version kong.VersionFlag `help:"Print the version."`
 }
@@ -48,6 +52,8 @@ func Main(ctx context.Context, version string, args []string, io Streams) int {
 		return Sub(ctx, args[1:], io)
 	case "mosquitto_rr":
 		return RR(ctx, args[1:], io)
+	case "mosquitto_passwd":
+		return passwd.Run("mosquitto_passwd", args[1:], io.In, io.Out, io.Err)
 	}
 	args = spellOut(args)
 	if len(args) > 1 {
@@ -58,6 +64,8 @@ func Main(ctx context.Context, version string, args []string, io Streams) int {
 			return Sub(ctx, args[2:], io)
 		case "rr":
 			return RR(ctx, args[2:], io)
+		case "passwd":
+			return passwd.Run("nightjar passwd", args[2:], io.In, io.Out, io.Err)
 		}
 	}
 	var cmds root
