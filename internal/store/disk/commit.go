@@ -115,7 +115,8 @@ func recovered(r any) error {
 // settle is the second goroutine.
 func (s *Store) settle() {
 	defer close(s.stopped)
-	var due <-chan time.Time // of a relaxed store that has something to sync
+	var due <-chan time.Time  // of a relaxed store that has something to sync
+	var rest <-chan time.Time // after something was written
 	for {
 		select {
 		case t, ok := <-s.handed:
@@ -128,9 +129,15 @@ func (s *Store) settle() {
 			if t.batch != nil && s.opts.Durability == Relaxed && due == nil {
 				due = time.After(Interval)
 			}
+			if t.batch != nil && rest == nil {
+				rest = time.After(tidyAfter)
+			}
 		case <-due:
 			due = nil
 			s.syncLog()
+		case <-rest:
+			rest = nil
+			s.startTidy()
 		}
 	}
 }

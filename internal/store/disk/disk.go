@@ -85,6 +85,8 @@ type Store struct {
 	handed  chan taken     // from handOver to settle
 	stopped chan struct{}  // closed by settle
 	fenced  chan struct{}  // closed by fence
+	closing chan struct{}  // closed by Close
+	tidying atomic.Bool
 }
 
 // taken is a batch that Pebble has, with the last ticket in it.
@@ -147,6 +149,7 @@ func newStore(dir string, o Options) *Store {
 		handed:  make(chan taken, 16),
 		stopped: make(chan struct{}),
 		fenced:  make(chan struct{}),
+		closing: make(chan struct{}),
 	}
 	s.work.L = &s.mu
 	s.fs = newFaultFS(moments(o.FS), o.RetryFull, s.fence)
@@ -241,6 +244,7 @@ func (s *Store) Close() error {
 		return nil
 	}
 	s.closed = true
+	close(s.closing)
 	s.work.Signal()
 	s.wakeReaders()
 	s.mu.Unlock()
