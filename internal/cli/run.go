@@ -96,6 +96,7 @@ func (v *service) serve(ctx context.Context) error {
 	}
 	defer v.attend(ctx)()
 	defer tellManager(ctx, v.b, manager)()
+	defer keepHeap(ctx)()
 	v.announce("running")
 	err = v.b.Run(ctx)
 	v.announce("terminating")

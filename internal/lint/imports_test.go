@@ -14,6 +14,7 @@ var mayImport = map[string][]string{
 	"client": {"packet", "topic", "client/internal/journal", "github.com/gobwas/ws"},
 
 	"client/internal/journal": {"packet"},
+	"internal/heap":           {},
 	"internal/timer":          {},
 	"internal/message":        {"packet", "topic"},
 	"internal/session":        {"packet", "topic", "internal/message"},

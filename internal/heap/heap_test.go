@@ -1,0 +1,70 @@
+package heap
+
+import (
+	"context"
+	"runtime/debug"
+	"testing"
+	"time"
+)
+
+func TestRoomOfASmallHeap(t *testing.T) {
+	for _, c := range []struct{ live, percent int }{
+		{0, most}, {1 << 20, most}, {6 << 20, 400}, {12 << 20, 200}, {24 << 20, usual}, {1 << 30, usual},
+	} {
+		k := keeper{room: Room}
+		if percent, _ := k.look(figures{live: c.live}); percent != c.percent {
+			t.Errorf("%d bytes are live: %d per cent, want %d", c.live, percent, c.percent)
+		}
+	}
+}
+
+func TestMemoryIsGivenBackOnceAfterABurst(t *testing.T) {
+	k := keeper{room: Room}
+	allocated := 0
+	look := func(allocates, garbage int) bool {
+		allocated += allocates
+		_, giveBack := k.look(figures{live: 10 << 20, objects: 10<<20 + garbage, allocated: allocated})
+		return giveBack
+	}
+	for i, step := range []struct {
+		allocates, garbage int
+		want               bool
+	}{
+		{100 << 20, 20 << 20, false}, // the burst
+		{1000, 20 << 20, false},      // quiet, for one interval
+		{1000, 20 << 20, true},
+		{1000, 20 << 20, false}, // not again
+		{1 << 20, 20 << 20, false},
+		{1000, 20 << 20, false},
+		{1000, 20 << 20, false}, // little has happened since
+		{100 << 20, 1000, false},
+		{0, 1000, false},
+		{0, 1000, false}, // a lot has, but it is not worth it
+		{100 << 20, 20 << 20, false},
+		{100 << 20, 20 << 20, false}, // never quiet
+		{0, 20 << 20, false},
+		{0, 20 << 20, true},
+	} {
+		if got := look(step.allocates, step.garbage); got != step.want {
+			t.Errorf("step %d: %v", i, got)
+		}
+	}
+}
+
+func TestKeepLeavesThePercentageAsItWas(t *testing.T) {
+	percent := func() int {
+		p := debug.SetGCPercent(usual)
+		debug.SetGCPercent(p)
+		return p
+	}
+	for _, before := range []int{usual, 250} {
+		was := debug.SetGCPercent(before)
+		ctx, stop := context.WithTimeout(t.Context(), time.Millisecond)
+		Keep(ctx, Room)
+		stop()
+		if p := percent(); p != before {
+			t.Errorf("%d per cent are left of %d", p, before)
+		}
+		debug.SetGCPercent(was)
+	}
+}
