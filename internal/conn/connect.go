@@ -39,7 +39,8 @@ func (c *Conn) connect(b *transport.Batch, l *hub.Local, h packet.Header, body [
 	if c.auth != nil {
 		return errTwoConnects
 	}
-	p := new(packet.Connect)
+	p := &l.Connect
+	defer func() { *p = packet.Connect{} }()
 	err := p.Decode(h.Flags, body, 0)
 	c.Version = p.Version
 	c.MaxPacket = int(p.MaximumPacketSize.Or(packet.MaxVarint + 5))
@@ -53,11 +54,12 @@ func (c *Conn) connect(b *transport.Batch, l *hub.Local, h packet.Header, body [
 	if err := c.checkConnect(p); err != nil {
 		return err
 	}
-	if p.AuthMethod.Set {
-		return c.startAuth(p)
-	}
-	if a := *c.srv.auth.Load(); a != nil {
-		c.checkPassword(p, a)
+	if a := *c.srv.auth.Load(); a != nil || p.AuthMethod.Set {
+		kept := *p // the answer comes later
+		if p.AuthMethod.Set {
+			return c.startAuth(&kept)
+		}
+		c.checkPassword(&kept, a)
 		return nil
 	}
 	if !c.lim.Anonymous {
@@ -147,8 +149,9 @@ func (c *Conn) checkConnect(p *packet.Connect) error {
 // [MQTT-3.1.4-5] [MQTT-3.2.0-2]
 func (c *Conn) open(b *transport.Batch, l *hub.Local, p *packet.Connect, user string) error {
 	lim := c.lim
-	ack := packet.Connack{}
-	o := hub.Opening{
+	ack, o := &l.Connack, &l.Opening
+	defer func() { *ack, *o = packet.Connack{}, hub.Opening{} }()
+	*o = hub.Opening{
 		ClientID: p.ClientID, User: user, CleanStart: p.CleanStart,
 		Expiry: sessionExpiry(p), Will: will(p.Will), Link: &c.Link, // [MQTT-3.1.2-7]
 	}
@@ -168,7 +171,7 @@ func (c *Conn) open(b *transport.Batch, l *hub.Local, p *packet.Connect, user st
 		ack.SessionExpiry = packet.Some(o.Expiry) // [MQTT-3.2.2-21] in spirit: the client learns what holds
 	}
 	c.expiry = o.Expiry
-	c.setKeepAlive(p, &ack)
+	c.setKeepAlive(p, ack)
 	o.Params = session.Params{
 		Version:        p.Version,
 		SendMaximum:    min(p.ReceiveMaximum.Or(65535), lim.inflight(p.Version)), // [MQTT-4.9.0-1]
@@ -180,7 +183,7 @@ func (c *Conn) open(b *transport.Batch, l *hub.Local, p *packet.Connect, user st
 		Mount:          lim.MountPoint,
 	}
 	c.Aliases = o.Params.SendAliases > 0
-	c.announce(p, &ack, o.ClientID)
+	c.announce(p, ack, o.ClientID)
 	if p.Version >= packet.V5 && len(ack.Append(nil, p.Version)) > c.MaxPacket { // [MQTT-3.1.2-24]
 		return &packet.Error{Code: packet.PacketTooLarge, Clause: "MQTT-3.1.2-24", Msg: "CONNACK exceeds the client's Maximum Packet Size"}
 	}
@@ -188,7 +191,7 @@ func (c *Conn) open(b *transport.Batch, l *hub.Local, p *packet.Connect, user st
 		ack.SessionPresent = present
 		return ack.Append(dst, p.Version)
 	}
-	if _, err := c.srv.cfg.Hub.Open(b, &o); err != nil {
+	if _, err := c.srv.cfg.Hub.Open(b, o); err != nil {
 		return err
 	}
 	l.Stats.Connects++

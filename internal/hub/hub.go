@@ -9,6 +9,7 @@ import (
 
 	"github.com/nightjarmq/nightjar/internal/message"
 	"github.com/nightjarmq/nightjar/internal/router"
+	"github.com/nightjarmq/nightjar/internal/session"
 	"github.com/nightjarmq/nightjar/internal/store"
 	"github.com/nightjarmq/nightjar/internal/timer"
 	"github.com/nightjarmq/nightjar/internal/transport"
@@ -76,6 +77,8 @@ type Hub struct {
 	owed     owed
 	seed     maphash.Seed
 	shards   [shards]shard
+	rings    session.Rings
+	params   atomic.Pointer[session.Params] // of the last session; see shareParams
 
 	// retaining keeps store and retained index in the same order, by topic. It may
 	// be held when a client's mutex is taken, never the other way round.
@@ -200,6 +203,11 @@ type Local struct {
 	Stats Stats               // published by Sync
 	// Tracing: details are logged; Sync looks again.
 	Tracing bool
+
+	// What a CONNECT under way is made of, for the layer that reads packets.
+	Connect packet.Connect
+	Connack packet.Connack
+	Opening Opening
 
 	hub       *Hub
 	cache     *router.Cache[*Client]

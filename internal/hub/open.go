@@ -123,6 +123,17 @@ func (h *Hub) newClient(o *Opening) *Client {
 	return c
 }
 
+// shareParams returns p, in the memory of an earlier call if that was the same.
+func (h *Hub) shareParams(p session.Params) *session.Params {
+	p = p.Complete()
+	if last := h.params.Load(); last != nil && *last == p {
+		return last
+	}
+	fresh := p
+	h.params.Store(&fresh)
+	return &fresh
+}
+
 // attach gives the client its connection, once its record is submitted: with an
 // error there is no connection, and no session that was not there before. c.mu is
 // held.
@@ -141,10 +152,10 @@ func (h *Hub) attach(b *transport.Batch, c *Client, o *Opening, leave *departure
 	c.epoch++
 	c.expiry, c.will = o.Expiry, o.Will // [MQTT-3.1.2-7] [3.1.1: MQTT-3.1.2-12]
 	p := o.Params
-	p.Durable = c.durable != 0
+	p.Durable, p.Rings = c.durable != 0, &h.rings
 	lim := h.limits.Load()
 	p.QueueMessages, p.QueueBytes = lim.QueueMessages, lim.QueueBytes
-	c.sess = session.New(p)
+	c.sess = session.NewShared(h.shareParams(p))
 	o.Link.Client = c
 	c.link.Store(o.Link)
 	h.countConnected(1)

@@ -85,6 +85,9 @@ func (s *Session) Incoming() []uint16 {
 // Forget closes an identifier whose message was not accepted after all.
 func (s *Session) Forget(id uint16) { s.closeIncoming(id) }
 
+// keepMap is the size up to which an empty map stays allocated.
+const keepMap = 16
+
 // closeIncoming frees an identifier. A map that has been large is given back
 // with its last entry.
 func (s *Session) closeIncoming(id uint16) {
@@ -92,7 +95,7 @@ func (s *Session) closeIncoming(id uint16) {
 		s.opened--
 	}
 	delete(s.incoming, id)
-	if len(s.incoming) == 0 && s.peak > keepRing { // Go's maps do not shrink
+	if len(s.incoming) == 0 && s.peak > keepMap { // Go's maps do not shrink
 		s.incoming, s.peak = nil, 0
 	}
 }

@@ -22,6 +22,8 @@ type Params struct {
 	Mount          string // taken off the topics that the client is sent
 	ReceiveAliases uint16 // ours
 
+	Rings *Rings // memory to share with other sessions; nil: none
+
 	QueueMessages int // most messages that wait for the window; 0: no limit
 	QueueBytes    int // most bytes that wait; 0: no limit
 }
@@ -29,7 +31,7 @@ type Params struct {
 // Session is the state of one session while it is connected. The zero value is
 // not usable; see [New] and [Session.Resume].
 type Session struct {
-	p Params
+	p *Params // complete; other sessions may share it
 
 	// outbound
 	win     window
@@ -55,20 +57,23 @@ type Session struct {
 
 // New returns the state of a session without a past.
 func New(p Params) *Session {
-	s := new(Session)
-	s.Init(p)
-	return s
+	p = p.Complete()
+	return NewShared(&p)
 }
 
-// Init makes s the state of a session without a past.
-func (s *Session) Init(p Params) {
+// NewShared is New for sessions that share their parameters, which Complete returned and nobody changes any more: most
+// sessions have the same.
+func NewShared(p *Params) *Session { return &Session{p: p, win: window{rings: p.Rings}} }
+
+// Complete returns p with the values that zero fields stand for.
+func (p Params) Complete() Params {
 	if p.SendMaximum == 0 || p.SendMaximum > mostInflight { // [MQTT-4.9.0-1]
 		p.SendMaximum = mostInflight
 	}
 	if p.ReceiveMaximum == 0 {
 		p.ReceiveMaximum = 65535
 	}
-	*s = Session{p: p}
+	return p
 }
 
 // Entry is one outbound message of a session.

@@ -2,7 +2,9 @@ package session
 
 import (
 	"cmp"
+	"math/bits"
 	"slices"
+	"sync"
 )
 
 // window holds the messages that were sent and not fully acknowledged, by
@@ -20,6 +22,32 @@ type window struct {
 	live  int     // entries in ring and late
 	late  map[uint16]*late
 	moved int // how many entries have come to late
+	rings *Rings
+}
+
+// Rings is memory for the windows of all sessions, which fill and empty many times a second under load and then stay empty.
+// The zero value is ready. It may be used by several goroutines.
+type Rings struct {
+	pools [maxPooled + 1]sync.Pool // of *[]Entry with 2 to the power of the index entries, all zero
+}
+
+const maxPooled = 10 // windows of more than 1024 entries are rare
+
+// get returns n zero entries; n is a power of two. A nil Rings has none to spare.
+func (r *Rings) get(n int) []Entry {
+	if i := bits.Len(uint(n)) - 1; r != nil && i <= maxPooled {
+		if p, ok := r.pools[i].Get().(*[]Entry); ok {
+			return *p
+		}
+	}
+	return make([]Entry, n)
+}
+
+// put takes back zero entries that came from get.
+func (r *Rings) put(ring []Entry) {
+	if i := bits.Len(uint(len(ring))) - 1; r != nil && len(ring) > 0 && i <= maxPooled {
+		r.pools[i].Put(&ring)
+	}
 }
 
 // late is an entry out of the ring; n tells their order.
@@ -30,7 +58,7 @@ type late struct {
 
 const (
 	// keepRing is the size up to which an empty ring stays allocated.
-	keepRing = 16
+	keepRing = 4
 	// identifiers are 1 to 65535.
 	identifiers = 65535
 	// mostInflight is how many entries a window holds. With half of the
@@ -127,6 +155,7 @@ func (w *window) shrink() {
 	}
 	switch {
 	case w.span == 0 && len(w.ring) > keepRing:
+		w.rings.put(w.ring)
 		w.ring = nil
 	case len(w.ring) > keepRing && w.span <= len(w.ring)/8:
 		w.resize(len(w.ring) / 4)
@@ -134,10 +163,12 @@ func (w *window) shrink() {
 }
 
 func (w *window) resize(n int) {
-	ring := make([]Entry, n)
+	ring := w.rings.get(n)
 	for i := range w.span {
 		ring[i] = w.ring[(w.head+i)&(len(w.ring)-1)]
 	}
+	clear(w.ring)
+	w.rings.put(w.ring)
 	w.ring, w.head = ring, 0
 }
 
