@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"github.com/nightjarmq/nightjar/broker"
+	"github.com/nightjarmq/nightjar/internal/heap"
 	"github.com/nightjarmq/nightjar/internal/logging"
 	"github.com/nightjarmq/nightjar/internal/systemd"
 )
@@ -191,5 +192,16 @@ func (v *service) logKeys(list []broker.Listener) {
 				return c
 			}
 		}
+	}
+}
+
+// keepHeap sets the garbage collector for a broker until the function that it returns is called.
+func keepHeap(ctx context.Context) (end func()) {
+	ctx, stop := context.WithCancel(ctx)
+	var keeping sync.WaitGroup
+	keeping.Go(func() { heap.Keep(ctx, heap.Room) })
+	return func() {
+		stop()
+		keeping.Wait()
 	}
 }
