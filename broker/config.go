@@ -154,9 +154,9 @@ type Listener struct {
 	RefuseVersions []byte
 
 	// What follows bounds or replaces the Config's, for this listener.
-	MaxQoS              *byte
-	MaxTopicAlias       int // 0: Config.MaxTopicAlias, negative: none
-	MaxTopicAliasOut    int // aliases that the broker uses; 0: what the client allows, negative: none
+	MaxQoS              *byte // of subscriptions too; nil: 2
+	MaxTopicAlias       int   // 0: Config.MaxTopicAlias, negative: none
+	MaxTopicAliasOut    int   // aliases that the broker uses; 0: what the client allows, negative: none
 	RefuseEmptyClientID bool
 	ClientIDPrefix      string
 

@@ -27,6 +27,7 @@ func (c *Config) limits(l *Listener) *conn.Limits {
 		MaxKeepAlive:   uint16(seconds(c.MaxKeepAlive, math.MaxUint16)),
 		MaxExpiry:      uint32(seconds(c.MaxSessionExpiry, math.MaxUint32)),
 		MaxQoS:         2,
+		MaxGranted:     2,
 		ReceiveMaximum: c.ReceiveMaximum,
 		TopicAliases:   aliases(cmp.Or(l.MaxTopicAlias, c.MaxTopicAlias), 10),
 		SendAliases:    aliases(l.MaxTopicAliasOut, math.MaxUint16),
@@ -40,6 +41,9 @@ func (c *Config) limits(l *Listener) *conn.Limits {
 		if most != nil {
 			lim.MaxQoS = min(lim.MaxQoS, *most)
 		}
+	}
+	if l.MaxQoS != nil {
+		lim.MaxGranted = min(lim.MaxGranted, *l.MaxQoS)
 	}
 	for _, v := range l.RefuseVersions {
 		if int(v) < len(lim.Versions) {

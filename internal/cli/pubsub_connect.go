@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"crypto/rand"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -147,6 +148,17 @@ func (o *options) failedConnect(err error) int {
 		var op *net.OpError
 		if errors.As(err, &op) && op.Op == "dial" {
 			hint = "; check -h and -p"
+		}
+		if _, port, perr := net.SplitHostPort(o.host); perr == nil && port != "" { // an IPv6 address has more than one colon
+			hint = fmt.Sprintf("; write -h %s -p %s", strings.TrimSuffix(o.host, ":"+port), port)
+		}
+		var authority x509.UnknownAuthorityError
+		var name x509.HostnameError
+		switch {
+		case errors.As(err, &authority):
+			hint = "; the certificate of the server is signed by nobody who is trusted here: name its authority with --cafile FILE"
+		case errors.As(err, &name):
+			hint = "; connect with -h and a name that the certificate has, or add --insecure for a test"
 		}
 		o.complain("Error: cannot connect to %s: %s%s", o.url(), strings.TrimPrefix(err.Error(), "connect: "), hint)
 		return exitFailure

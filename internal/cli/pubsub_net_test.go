@@ -99,6 +99,16 @@ func TestTLSLikeMosquitto(t *testing.T) {
 	if n := len(p.published(got)); r.status != 0 || n != 1 {
 		t.Errorf("--capath: %+v, %d messages", r, n)
 	}
+	for args, hint := range map[string]string{
+		base + " --tls-use-os-certs --insecure" + client: "--cafile FILE",
+		base + " --cafile " + dir + "/ca.crt" + client:   "a name that the certificate has",
+		"-h 127.0.0.1:" + port + " -t x/tls -m m":        "write -h 127.0.0.1 -p " + port,
+		"-h localhost:" + port + " -p 1884 -t x/tls -n":  "write -h localhost -p " + port,
+	} {
+		if r := p.ours("pub", "", strings.Fields(args)...); r.status == 0 || !strings.Contains(r.err, hint) {
+			t.Errorf("%s: %+v, want a hint: %s", args, r, hint)
+		}
+	}
 }
 
 // WebSocket by option and by URL.

@@ -40,7 +40,8 @@ type Limits struct {
 	MaxPacket      int    // bytes of any packet but CONNECT; 0: no limit but the protocol's
 	MaxKeepAlive   uint16 // seconds; 0: no limit
 	MaxExpiry      uint32 // seconds of Session Expiry; 0: no limit
-	MaxQoS         byte   // 0, 1 or 2
+	MaxQoS         byte   // 0, 1 or 2, of what clients publish
+	MaxGranted     byte   // 0, 1 or 2, of subscriptions
 	ReceiveMaximum uint16 // 0: 65535
 	TopicAliases   uint16 // inbound, per connection
 	SendAliases    uint16 // outbound, at most what the client allows
@@ -105,7 +106,7 @@ func (s *Server) Close() {
 // Handler makes the handler of a connection that was just accepted.
 func (s *Server) Handler(tc *transport.Conn, b *transport.Batch) transport.Handler {
 	c := &Conn{srv: s, lim: tc.Listener().Data().(*Limits)}
-	c.Conn, c.Mount = tc, c.lim.MountPoint
+	c.Conn, c.Mount, c.MaxQoS = tc, c.lim.MountPoint, c.lim.MaxGranted
 	c.logNew()
 	s.cfg.Hub.Timers().Schedule(&c.timer, c, b.Now+s.cfg.ConnectTimeout)
 	return c

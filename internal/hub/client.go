@@ -47,6 +47,7 @@ type Link struct {
 	Version   packet.Version
 	MaxPacket int    // bytes the client accepts in one packet; 0: no limit
 	Aliases   bool   // the client takes Topic Aliases
+	MaxQoS    byte   // most that a subscription is granted
 	Mount     string // before every topic of the client; see ListenerConfig of the broker
 	Client    *Client
 

@@ -37,6 +37,7 @@ func (h *Hub) Subscribe(b *transport.Batch, ln *Link, p *packet.Subscribe, answe
 	var bring []subscription
 	for i := range p.Filters {
 		f := &p.Filters[i]
+		f.QoS = min(f.QoS, ln.MaxQoS) // [MQTT-3.8.4-7]
 		sub, code := h.judge(l, ln, f, p.SubscriptionID.Or(0))
 		codes[i] = code
 		if code >= packet.UnspecifiedError {

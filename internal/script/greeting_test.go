@@ -47,7 +47,7 @@ func TestGreeting(t *testing.T) {
 			Store: disk, Now: func() int64 { return time.Now().UnixMilli() }, Batch: net.Batch, Release: net.ReleaseBatch,
 		})
 		cs = conn.NewServer(conn.Config{Hub: h, Batch: net.Batch, Release: net.ReleaseBatch})
-		ln, err := net.Listen(transport.ListenerConfig{Network: "pipe", Data: &conn.Limits{Anonymous: true, MaxQoS: 2}})
+		ln, err := net.Listen(transport.ListenerConfig{Network: "pipe", Data: &conn.Limits{Anonymous: true, MaxQoS: 2, MaxGranted: 2}})
 		if err != nil {
 			t.Fatal(err)
 		}
