@@ -19,7 +19,8 @@ import (
 // for them then.
 
 // handOver is the first goroutine. It ends when the store is closed and
-// everything has been handed over.
+// everything has been handed over. It never waits for the second one, which may wait
+// for a client that waits to read what is handed over next.
 func (s *Store) handOver() {
 	defer close(s.handed)
 	for {
@@ -41,11 +42,11 @@ func (s *Store) handOver() {
 		s.mu.Lock()
 		s.visible = t.upto
 		s.wakeReaders()
+		s.line = append(s.line, t)
 		s.mu.Unlock()
 		select {
-		case s.handed <- t:
-		case <-s.fenced:
-			return
+		case s.handed <- struct{}{}:
+		default: // it knows already
 		}
 	}
 }
@@ -119,17 +120,15 @@ func (s *Store) settle() {
 	var rest <-chan time.Time // after something was written
 	for {
 		select {
-		case t, ok := <-s.handed:
-			if !ok {
+		case _, more := <-s.handed:
+			wrote, ok := s.settleLine()
+			if !ok || !more {
 				return
 			}
-			if !s.settleOne(&t) {
-				return
-			}
-			if t.batch != nil && s.opts.Durability == Relaxed && due == nil {
+			if wrote && s.opts.Durability == Relaxed && due == nil {
 				due = time.After(Interval)
 			}
-			if t.batch != nil && rest == nil {
+			if wrote && rest == nil {
 				rest = time.After(tidyAfter)
 			}
 		case <-due:
@@ -138,6 +137,26 @@ func (s *Store) settle() {
 		case <-rest:
 			rest = nil
 			s.startTidy()
+		}
+	}
+}
+
+// settleLine settles what was handed over, and reports whether something was
+// written. It returns ok false when the store is fenced.
+func (s *Store) settleLine() (wrote, ok bool) {
+	for {
+		s.mu.Lock()
+		line := s.line
+		s.line = nil
+		s.mu.Unlock()
+		if len(line) == 0 {
+			return wrote, true
+		}
+		for i := range line {
+			wrote = wrote || line[i].batch != nil
+			if !s.settleOne(&line[i]) {
+				return wrote, false
+			}
 		}
 	}
 }

@@ -75,6 +75,7 @@ type Store struct {
 	visible   store.Ticket  // handed over: can be read
 	records   int           // in the batch at hand
 	syncing   int           // batches taken and not settled
+	line      []taken       // handed over and not settled; without a bound: see handOver
 	readers   chan struct{} // not nil: somebody waits for visible to rise; then it is closed
 	spare     []*pebble.Batch
 	closed    bool
@@ -82,7 +83,7 @@ type Store struct {
 
 	work    sync.Cond      // on mu: handOver may have something to do
 	reading sync.WaitGroup // counts readers; Add is called with mu held and closed not set
-	handed  chan taken     // from handOver to settle
+	handed  chan struct{}  // from handOver to settle: there is something in line; closed behind the last
 	stopped chan struct{}  // closed by settle
 	fenced  chan struct{}  // closed by fence
 	closing chan struct{}  // closed by Close
@@ -146,7 +147,7 @@ func newStore(dir string, o Options) *Store {
 		log:     o.Log,
 		dir:     dir,
 		state:   newState(),
-		handed:  make(chan taken, 16),
+		handed:  make(chan struct{}, 1),
 		stopped: make(chan struct{}),
 		fenced:  make(chan struct{}),
 		closing: make(chan struct{}),

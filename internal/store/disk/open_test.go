@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -176,3 +177,47 @@ func TestSubmissionsWithoutChangeNeedNoDisk(t *testing.T) {
 }
 
 func isLog(name string) bool { return strings.HasSuffix(name, ".log") }
+
+// TestReadersDuringStall: any number of readings during one fsync hand over what
+// was submitted, even while those who are told of durability wait for a reader.
+func TestReadersDuringStall(t *testing.T) {
+	var stall sync.Mutex // held: an fsync waits
+	s := mustOpen(t, "data", Options{FS: errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
+		switch op.Kind {
+		case errorfs.OpFileSync, errorfs.OpFileSyncData, errorfs.OpFileSyncTo:
+			stall.Lock()
+			defer stall.Unlock()
+		}
+		return nil
+	}))})
+	var client sync.Mutex // as a client's: held while it reads, and wanted when something is durable
+	told := make(chan store.Ticket, 1000)
+	s.OnDurable(func(ticket store.Ticket, _ error) {
+		client.Lock()
+		defer client.Unlock()
+		told <- ticket
+	})
+	id := s.NewSession()
+	stall.Lock()
+	client.Lock()
+	var last store.Ticket
+	for n := range 100 {
+		if n == 50 {
+			stall.Unlock()
+		}
+		ticket, err := s.Submit(&store.SessionOpened{Session: id, Epoch: uint32(n + 1)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Resume(id); err != nil {
+			t.Fatal(err)
+		}
+		last = ticket
+	}
+	client.Unlock()
+	for <-told != last {
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
