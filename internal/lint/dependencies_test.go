@@ -1,6 +1,7 @@
 package lint
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -35,6 +36,7 @@ func TestDependenciesAreExplained(t *testing.T) {
 		t.Fatal(err)
 	}
 	product, peers := requirements(t, "."), requirements(t, "realclients/gopeers")
+	maps.Copy(peers, requirements(t, "bench"))
 	rows := make(map[string]string)
 	for _, m := range row.FindAllStringSubmatch(string(doc), -1) {
 		rows[m[1]] = m[2]
@@ -47,7 +49,7 @@ func TestDependenciesAreExplained(t *testing.T) {
 			continue
 		}
 		versions := product
-		if strings.HasPrefix(f.path, "realclients/gopeers/") {
+		if strings.HasPrefix(f.path, "realclients/gopeers/") || strings.HasPrefix(f.path, "bench/") {
 			versions = peers
 		}
 		for _, p := range f.imports(t) {

@@ -1,0 +1,179 @@
+// Command bench measures Nightjar beside the brokers that this machine has: Debian's mosquitto, and mochi-mqtt from this
+// module. It starts each broker anew for each load, lets them take turns, so that whatever else the machine does falls on
+// all alike, and writes the medians and their ratios into docs/benchmarks.md.
+//
+//	go run . -rounds 3
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+func main() {
+	rounds := flag.Int("rounds", 3, "how often each load is put on each broker")
+	only := flag.String("only", "", "loads to measure, by name and separated by commas; all if empty")
+	out := flag.String("o", "../docs/benchmarks.md", "file whose measured part is replaced; - prints it")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := measure(ctx, *rounds, *only, *out); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func measure(ctx context.Context, rounds int, only, out string) error {
+	dir, err := os.MkdirTemp("", "bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	w, err := prepare(ctx, dir)
+	if err != nil {
+		return err
+	}
+	t := &table{values: make(map[cell][]float64), faults: make(map[cell]string)}
+	for round := range rounds {
+		for _, l := range loads() {
+			if only != "" && !strings.Contains(","+only+",", ","+l.name+",") {
+				continue
+			}
+			for i := range w.brokers {
+				b := &w.brokers[(i+round)%len(w.brokers)]
+				if l.only != "" && !strings.Contains(l.only, b.name) {
+					continue
+				}
+				fmt.Fprintf(os.Stderr, "round %d of %d: %s, %s\n", round+1, rounds, l.name, b.name)
+				report, err := w.run(ctx, b, &l)
+				if ctx.Err() != nil { // what was measured so far is worth keeping
+					return t.write(out, w.brokers, rounds)
+				}
+				t.add(&l, b.name, report, err)
+			}
+		}
+	}
+	return t.write(out, w.brokers, rounds)
+}
+
+// load is what is put on a broker; see nightjar bench.
+type load struct {
+	name        string
+	args        string
+	secure, web bool
+	only        string // brokers that it is for; "" all
+}
+
+func loads() []load {
+	return []load{
+		{name: "pair-q0", args: "pair -n 200000"},
+		{name: "pair-q0-window-1", args: "pair -n 60000 -c 50 -w 1"},
+		{name: "pair-q0-4k", args: "pair -n 60000 --size 4096 -w 32"},
+		{name: "pair-q1", args: "pair -n 60000 -q 1"},
+		{name: "pair-q1-v5", args: "pair -n 60000 -q 1 -V 5"},
+		{name: "pair-q2", args: "pair -n 30000 -q 2"},
+		{name: "fanin", args: "fanin -n 100000"},
+		{name: "fanout", args: "fanout -n 200 -s 1000"},
+		{name: "paced", args: "paced -n 15000 --rate 5000"},
+		{name: "paced-q1", args: "paced -n 6000 --rate 2000 -q 1"},
+		{name: "shared", args: "shared -n 60000"},
+		{name: "tls", args: "pair -n 100000", secure: true, only: "nightjar, nightjar with permissions, mosquitto"},
+		{name: "websocket", args: "pair -n 100000", web: true, only: "nightjar, nightjar with permissions, mosquitto"},
+		{name: "connect", args: "connect -n 5000"},
+		{name: "idle", args: "idle -c 5000 --hold 4s"},
+		{name: "idle-tls", args: "idle -c 1000 --hold 4s", secure: true, only: "nightjar, nightjar with permissions, mosquitto"},
+		{name: "retained", args: "retained -n 50000"},
+		{name: "wildcard-1k", args: "wildcard -n 40000 -s 1000"},
+		{name: "wildcard-10k", args: "wildcard -n 40000 -s 10000"},
+		{name: "wildcard-100k", args: "wildcard -n 40000 -s 100000"},
+		{name: "offline", args: "offline -n 50000 -w 500"},
+	}
+}
+
+// contender is a broker.
+type contender struct {
+	name string
+	argv []string
+}
+
+const (
+	tcpAddress = "127.0.0.1:18830"
+	webAddress = "127.0.0.1:18831"
+	tlsAddress = "127.0.0.1:18832"
+)
+
+// workshop is the folder with what is measured.
+type workshop struct {
+	dir      string
+	nightjar string
+	brokers  []contender
+}
+
+// prepare builds the programs and writes their configurations.
+func prepare(ctx context.Context, dir string) (*workshop, error) {
+	w := &workshop{dir: dir, nightjar: filepath.Join(dir, "nightjar")}
+	for _, b := range [][]string{{"..", "-o", w.nightjar, "./cmd/nightjar"}, {".", "-o", filepath.Join(dir, "mochi"), "./mochi"}} {
+		cmd := exec.CommandContext(ctx, "go", append([]string{"build"}, b[1:]...)...)
+		cmd.Dir, cmd.Stderr = b[0], os.Stderr
+		if err := cmd.Run(); err != nil {
+			return nil, fmt.Errorf("build %s: %w", b[2], err)
+		}
+	}
+	if err := writeCertificate(dir); err != nil {
+		return nil, fmt.Errorf("make a certificate: %w", err)
+	}
+	listeners := `listener 18830 127.0.0.1
+listener 18831 127.0.0.1
+protocol websockets
+listener 18832 127.0.0.1
+certfile cert.pem
+keyfile key.pem
+allow_anonymous true
+max_queued_messages 0
+max_inflight_messages 1000
+set_tcp_nodelay true
+log_type error
+connection_messages false
+`
+	if os.Getuid() == 0 {
+		listeners += "user root\n" // else a broker gives up the right to read its own folder
+	}
+	for name, text := range map[string]string{
+		"memory.conf":  listeners + "persistence false\n",
+		"access.conf":  listeners + "persistence false\nacl_file access.acl\n",
+		"access.acl":   "topic readwrite #\npattern readwrite users/%u/#\n",
+		"durable.conf": listeners + "persistence true\npersistence_location ./data/\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			return nil, err
+		}
+	}
+	w.brokers = []contender{
+		{"nightjar", []string{w.nightjar, "serve", "-c", "memory.conf"}},
+		{"nightjar with permissions", []string{w.nightjar, "serve", "-c", "access.conf"}},
+		{"nightjar durable", []string{w.nightjar, "serve", "-c", "durable.conf"}},
+		{"mochi", []string{filepath.Join(dir, "mochi"), "-tcp", tcpAddress}},
+	}
+	if mosquitto := find("mosquitto", "/usr/sbin/mosquitto"); mosquitto != "" {
+		w.brokers = append(w.brokers, contender{baseline, []string{mosquitto, "-c", "memory.conf"}})
+	}
+	return w, nil
+}
+
+const baseline = "mosquitto"
+
+func find(names ...string) string {
+	for _, n := range names {
+		if p, err := exec.LookPath(n); err == nil {
+			return p
+		}
+	}
+	return ""
+}

@@ -1,0 +1,149 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// report is what this program reads of the output of nightjar bench.
+type report struct {
+	Steps []struct {
+		Name       string
+		Lost       int64
+		Duplicated int64
+		Disordered int64
+		Foreign    int64
+		Broken     int
+		Latency    *struct{ P50, P99 float64 } `json:"latency_us"`
+		Server     struct {
+			PerUnit  float64 `json:"cpu_us_per_unit"`
+			PerUnitB float64 `json:"rss_per_unit"`
+			Growth   float64 `json:"rss_growth"`
+		}
+		Self struct {
+			PerUnit float64 `json:"cpu_us_per_unit"`
+		}
+	}
+}
+
+// run starts a broker, puts the load on it, and ends it.
+func (w *workshop) run(ctx context.Context, b *contender, l *load) (*report, error) {
+	dir, err := os.MkdirTemp(w.dir, "run-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	for _, name := range []string{"memory.conf", "access.conf", "access.acl", "durable.conf", "cert.pem", "key.pem"} {
+		if err := os.Symlink(filepath.Join(w.dir, name), filepath.Join(dir, name)); err != nil {
+			return nil, err
+		}
+	}
+	if err := os.Mkdir(filepath.Join(dir, "data"), 0o700); err != nil {
+		return nil, err
+	}
+	var said bytes.Buffer
+	broker := exec.CommandContext(ctx, b.argv[0], b.argv[1:]...)
+	broker.Dir, broker.Stdout, broker.Stderr = dir, &said, &said
+	broker.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := broker.Start(); err != nil {
+		return nil, err
+	}
+	ended := make(chan struct{})
+	go func() { broker.Wait(); close(ended) }()
+	defer func() {
+		broker.Process.Signal(syscall.SIGTERM)
+		select {
+		case <-ended:
+		case <-time.After(10 * time.Second):
+			broker.Process.Kill()
+			<-ended
+		}
+	}()
+	if err := awaitPort(ctx, tcpAddress, ended); err != nil {
+		return nil, fmt.Errorf("%w: %s", err, &said)
+	}
+	return w.load(ctx, l, broker.Process.Pid)
+}
+
+func (w *workshop) load(ctx context.Context, l *load, pid int) (*report, error) {
+	url := "mqtt://" + tcpAddress
+	switch {
+	case l.secure:
+		url = "mqtts://" + tlsAddress
+	case l.web:
+		url = "ws://" + webAddress
+	}
+	args := append([]string{"bench"}, strings.Fields(l.args)...)
+	args = append(args, "--url", url, "--insecure", "--json", "--quiet", "5s", "--pid", strconv.Itoa(pid))
+	var out, said bytes.Buffer
+	cmd := exec.CommandContext(ctx, w.nightjar, args...)
+	cmd.Stdout, cmd.Stderr = &out, &said
+	err := cmd.Run() // what was lost is an error too, and in the report
+	r := new(report)
+	if e := json.Unmarshal(out.Bytes(), r); e != nil || len(r.Steps) == 0 {
+		return nil, fmt.Errorf("%w: %s", err, strings.TrimSpace(said.String()))
+	}
+	return r, nil
+}
+
+func awaitPort(ctx context.Context, address string, ended <-chan struct{}) error {
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end) && ctx.Err() == nil; {
+		select {
+		case <-ended:
+			return fmt.Errorf("the broker ended while it started")
+		case <-time.After(50 * time.Millisecond):
+		}
+		if c, err := net.DialTimeout("tcp", address, time.Second); err == nil {
+			c.Close()
+			select { // it may be another program's port
+			case <-ended:
+			case <-time.After(500 * time.Millisecond):
+				return nil
+			}
+		}
+	}
+	return fmt.Errorf("the broker does not listen on %s", address)
+}
+
+func writeCertificate(dir string) error {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return err
+	}
+	c := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+		DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, c, c, &key.PublicKey, key)
+	if err != nil {
+		return err
+	}
+	secret, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return err
+	}
+	for name, block := range map[string]*pem.Block{
+		"cert.pem": {Type: "CERTIFICATE", Bytes: der}, "key.pem": {Type: "PRIVATE KEY", Bytes: secret},
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(block), 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}

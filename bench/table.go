@@ -1,0 +1,139 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+)
+
+// cell is a figure of a broker.
+type cell struct{ row, broker string }
+
+// table gathers figures.
+type table struct {
+	rows   []string
+	values map[cell][]float64
+	faults map[cell]string
+}
+
+func (t *table) put(row, broker string, v float64) {
+	if !slices.Contains(t.rows, row) {
+		t.rows = append(t.rows, row)
+	}
+	k := cell{row, broker}
+	t.values[k] = append(t.values[k], v)
+}
+
+// add enters a report.
+func (t *table) add(l *load, broker string, r *report, err error) {
+	if err != nil {
+		t.put(l.name+": failed", broker, 1)
+		fmt.Fprintf(os.Stderr, "bench: %s, %s: %v\n", l.name, broker, err)
+		return
+	}
+	for i := range r.Steps {
+		s := &r.Steps[i]
+		row := l.name
+		if len(r.Steps) > 1 {
+			row += ", " + s.Name
+		}
+		idle := strings.HasPrefix(l.name, "idle")
+		if !idle {
+			t.put(row+": CPU µs", broker, s.Server.PerUnit)
+		}
+		kept := idle && s.Name != "silence" || s.Name == "set" || s.Name == "store" || s.Name == "subscribe"
+		if kept {
+			t.put(row+": bytes each", broker, s.Server.PerUnitB)
+		}
+		if s.Latency != nil && strings.HasPrefix(l.name, "paced") {
+			t.put(row+": p50 µs", broker, s.Latency.P50)
+			t.put(row+": p99 µs", broker, s.Latency.P99)
+		}
+		if s.Lost+s.Duplicated+s.Disordered+s.Foreign > 0 || s.Broken > 0 {
+			t.faults[cell{row + ": CPU µs", broker}] = fmt.Sprintf("!%d", s.Lost+s.Duplicated+s.Disordered+s.Foreign+int64(s.Broken))
+		}
+	}
+}
+
+func median(v []float64) float64 {
+	s := slices.Sorted(slices.Values(v))
+	if len(s)%2 == 1 {
+		return s[len(s)/2]
+	}
+	return (s[len(s)/2-1] + s[len(s)/2]) / 2
+}
+
+func (t *table) render(brokers []contender, rounds int) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "Measured on %s: %s. Medians of up to %d rounds; in brackets the ratio to %s.\n"+
+		"A `!` counts messages that were lost, came twice or out of order, or were not sent.\n\n| load |",
+		time.Now().UTC().Format("2006-01-02"), machine(), rounds, baseline)
+	for _, c := range brokers {
+		fmt.Fprintf(&b, " %s |", c.name)
+	}
+	b.WriteString("\n|---|" + strings.Repeat("---|", len(brokers)) + "\n")
+	for _, row := range t.rows {
+		fmt.Fprintf(&b, "| %s |", row)
+		base := t.values[cell{row, baseline}]
+		for _, c := range brokers {
+			v := t.values[cell{row, c.name}]
+			if len(v) == 0 {
+				b.WriteString(" |")
+				continue
+			}
+			m := median(v)
+			if m >= 1000 {
+				fmt.Fprintf(&b, " %.0f", m)
+			} else {
+				fmt.Fprintf(&b, " %.3g", m)
+			}
+			if len(base) > 0 && median(base) > 0 {
+				fmt.Fprintf(&b, " (%.2f)", m/median(base))
+			}
+			fmt.Fprintf(&b, " %s|", t.faults[cell{row, c.name}])
+		}
+		b.WriteString("\n")
+	}
+	return b.String()
+}
+
+const begin, end = "<!-- measured: begin -->\n", "<!-- measured: end -->\n"
+
+// write replaces the measured part of the file.
+func (t *table) write(name string, brokers []contender, rounds int) error {
+	text := t.render(brokers, rounds)
+	if name == "-" {
+		_, err := os.Stdout.WriteString(text)
+		return err
+	}
+	old, err := os.ReadFile(name)
+	if err != nil {
+		return err
+	}
+	head, rest, ok := strings.Cut(string(old), begin)
+	_, tail, ok2 := strings.Cut(rest, end)
+	if !ok || !ok2 {
+		return fmt.Errorf("%s has no lines %q and %q, between which the figures belong", name, begin, end)
+	}
+	return os.WriteFile(name, []byte(head+begin+text+end+tail), 0o644)
+}
+
+// machine describes what it was measured on.
+func machine() string {
+	model := "unknown processor"
+	cpus, _ := os.ReadFile("/proc/cpuinfo")
+	for line := range strings.Lines(string(cpus)) {
+		if k, v, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(k) == "model name" {
+			model = strings.TrimSpace(v)
+			break
+		}
+	}
+	kernel, _ := os.ReadFile("/proc/sys/kernel/osrelease")
+	load, _ := os.ReadFile("/proc/loadavg")
+	average, _, _ := strings.Cut(string(load), " ")
+	return fmt.Sprintf("%d × %s, Linux %s, %s, load average %s at the end", runtime.NumCPU(), model,
+		strings.TrimSpace(string(kernel)), runtime.Version(), average)
+}
