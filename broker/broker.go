@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/nightjarmq/nightjar/internal/budget"
 	"github.com/nightjarmq/nightjar/internal/conn"
 	"github.com/nightjarmq/nightjar/internal/control"
 	"github.com/nightjarmq/nightjar/internal/hub"
@@ -32,6 +33,8 @@ type Broker struct {
 	now     func() int64
 	sys     *sys
 	control *control.Server // nil: not asked for
+	output  *budget.Budget  // what waits for peers; nil: no limit
+	queues  *budget.Budget  // what waits in memory for windows; nil: no limit
 
 	reloading sync.Mutex // held by Reload; the first of all locks
 	mu        sync.Mutex // guards what follows
@@ -100,17 +103,19 @@ func (b *Broker) assemble(opened []net.Listener) error {
 	cfg := &b.cfg
 	start := time.Now()
 	b.now = func() int64 { return start.UnixMilli() + int64(time.Since(start)/time.Millisecond) }
+	b.output, b.queues = cfg.budget(), cfg.budget()
 	b.net = transport.New(transport.Config{
 		NewHandler:     func(c *transport.Conn, batch *transport.Batch) transport.Handler { return b.conns.Handler(c, batch) },
 		NewLocal:       func() any { return b.hub.NewLocal() },
 		Loops:          cfg.Loops,
 		OutLimit:       cfg.OutputLimit,
+		Budget:         b.output,
 		MaxConnections: cfg.MaxConnections,
 		Log:            b.log,
 	})
 	b.hub = hub.New(hub.Config{
 		Store: b.store, Now: b.now, Log: b.log, Access: cfg.Access,
-		Batch: b.net.Batch, Release: b.net.ReleaseBatch,
+		Batch: b.net.Batch, Release: b.net.ReleaseBatch, Budget: b.queues,
 		Limits: cfg.hubLimits(), MaxLevels: cfg.MaxTopicLevels,
 	})
 	b.conns = conn.NewServer(b.connConfig())

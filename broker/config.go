@@ -8,6 +8,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/nightjarmq/nightjar/internal/budget"
 	"github.com/nightjarmq/nightjar/internal/conn"
 	"github.com/nightjarmq/nightjar/internal/hub"
 	"github.com/nightjarmq/nightjar/internal/store/disk"
@@ -64,6 +65,12 @@ type Config struct {
 	// OutputLimit is how many bytes may be buffered for one connection before
 	// QoS 0 is dropped and QoS 1 and 2 wait; 0: 1 MiB.
 	OutputLimit int
+	// MaxBuffered is how many bytes may wait in memory for all clients together,
+	// half of it in output buffers, half in the queues of sessions that end with
+	// their connection. As it fills, the share of each client shrinks. What does
+	// not fit is dropped and counted. 0: 64 MiB and 32 KiB for each connection,
+	// negative: no limit.
+	MaxBuffered int
 	// MaxTopicAlias is how many Topic Aliases a client may use; 0: 10, negative:
 	// none.
 	MaxTopicAlias int
@@ -234,4 +241,15 @@ func limit(v, def int) int {
 		return def
 	}
 	return v
+}
+
+// budget is half of what MaxBuffered allows.
+func (c *Config) budget() *budget.Budget {
+	switch {
+	case c.MaxBuffered < 0:
+		return nil
+	case c.MaxBuffered > 0:
+		return budget.New(int64(c.MaxBuffered)/2, 0)
+	}
+	return budget.New(32<<20, 16<<10)
 }

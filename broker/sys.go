@@ -21,8 +21,9 @@ type sys struct {
 	started time.Time
 	last    map[string]string
 	loads   []load
-	heapMax int64        // bytes
-	diskWas disk.Metrics // at the last update
+	heapMax int64            // bytes
+	told    map[string]int64 // by client: how many of its drops the log has
+	diskWas disk.Metrics     // at the last update
 }
 
 // load is a rate per minute as a moving average over 1, 5 and 15 minutes.
@@ -42,7 +43,7 @@ func newSys(b *Broker) *sys {
 		}
 		return n
 	}
-	return &sys{b: b, started: time.Now(), last: make(map[string]string), loads: []load{
+	return &sys{b: b, started: time.Now(), last: make(map[string]string), told: make(map[string]int64), loads: []load{
 		{name: "messages/received", count: func(s *hub.Stats) int64 { return s.PacketsIn }},
 		{name: "messages/sent", count: func(s *hub.Stats) int64 { return s.PacketsOut }},
 		{name: "publish/dropped", count: dropped},
@@ -92,6 +93,9 @@ func (s *sys) update(ctx context.Context, since time.Duration) {
 	s.number(ctx, "store/messages/count", int64(retained+st.Messages))
 	s.number(ctx, "store/messages/bytes", retainedBytes+st.MessageBytes)
 	s.disk(ctx)
+	s.number(ctx, "store/buffered/output", s.b.output.Used())
+	s.number(ctx, "store/buffered/queues", s.b.queues.Used())
+	s.drops(ctx)
 	s.heap(ctx)
 	for i := range s.loads {
 		s.load(ctx, &s.loads[i], &t, since)

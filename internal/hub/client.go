@@ -23,6 +23,8 @@ type Client struct {
 	// without it by the delivery of QoS 0.
 	link atomic.Pointer[Link]
 
+	drops atomic.Pointer[drops] // nil: nothing was dropped for it
+
 	mu      sync.Mutex       // guards all below
 	sess    *session.Session // nil while there is no connection
 	ended   bool             // the session is over; the client is in no registry

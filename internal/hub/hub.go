@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/nightjarmq/nightjar/internal/budget"
 	"github.com/nightjarmq/nightjar/internal/message"
 	"github.com/nightjarmq/nightjar/internal/router"
 	"github.com/nightjarmq/nightjar/internal/session"
@@ -31,6 +32,9 @@ type Config struct {
 	// expiry, publishing from within the process.
 	Batch   func() *transport.Batch
 	Release func(*transport.Batch)
+
+	// Budget is shared by the queues in memory of all sessions; nil: no limit.
+	Budget *budget.Budget
 
 	Limits    Limits // at first; see [Hub.SetLimits]
 	MaxLevels int    // of a topic; 0: topic.DefaultMaxLevels
@@ -83,6 +87,8 @@ type Hub struct {
 	// retaining keeps store and retained index in the same order, by topic. It may
 	// be held when a client's mutex is taken, never the other way round.
 	retaining [shards]sync.Mutex
+
+	droppers droppers
 
 	localsMu sync.Mutex
 	locals   []*Local // all that were made; guarded by localsMu
@@ -220,6 +226,7 @@ type Local struct {
 	changes   changes
 	scratch   []byte
 	mounted   []byte // the topic under way, behind its mount point
+	sharing   bool   // a message is being offered to the members of a shared subscription
 	swept     int64  // unix ms of the last look at the route cache
 	total     Counters
 }

@@ -154,7 +154,7 @@ func (h *Hub) attach(b *transport.Batch, c *Client, o *Opening, leave *departure
 	p := o.Params
 	p.Durable, p.Rings = c.durable != 0, &h.rings
 	lim := h.limits.Load()
-	p.QueueMessages, p.QueueBytes = lim.QueueMessages, lim.QueueBytes
+	p.QueueMessages, p.QueueBytes, p.Budget = lim.QueueMessages, lim.QueueBytes, h.cfg.Budget
 	c.sess = session.NewShared(h.shareParams(p))
 	o.Link.Client = c
 	c.link.Store(o.Link)
@@ -203,6 +203,7 @@ func (c *Client) resume(b *transport.Batch, incoming []uint16) error {
 }
 
 func (h *Hub) countConnected(n int64) {
+	h.cfg.Budget.Members(int(n))
 	now := h.connected.Add(n)
 	for {
 		most := h.maxConnected.Load()
@@ -215,6 +216,7 @@ func (h *Hub) countConnected(n int64) {
 // detach takes the connection away; what was not stored is gone. c.mu is held.
 func (h *Hub) detach(c *Client) {
 	c.waiting, c.bytes = c.sess.Waiting()
+	c.sess.Close()
 	c.link.Store(nil)
 	c.sess, c.held, c.replay = nil, nil, nil
 	h.countConnected(-1)

@@ -131,7 +131,7 @@ func (l *Local) addRecipient(r store.Recipient, share string) (rec int) {
 // deliver gives one copy to one client and returns 1 if it took it.
 func (h *Hub) deliver(b *transport.Batch, l *Local, d *router.Delivery[*Client], pub *message.Publication, share string) int {
 	if a := h.access(); a != nil && !a.Receive(d.To, pub.Topic) {
-		l.Stats.Dropped[NotAllowed]++
+		d.To.dropped(l, NotAllowed, 1)
 		return 0
 	}
 	retain := pub.Retain && d.RetainAsPublished // [MQTT-3.3.1-12] [MQTT-3.3.1-13]
@@ -169,11 +169,11 @@ func (h *Hub) deliver0(b *transport.Batch, l *Local, d *router.Delivery[*Client]
 
 func (l *Local) send0(b *transport.Batch, ln *Link, frame []byte, payload int) int {
 	if !ln.fits(len(frame)) { // [MQTT-3.1.2-25]
-		l.Stats.Dropped[TooLarge]++
+		ln.Client.dropped(l, TooLarge, 1)
 		return 0
 	}
 	if !ln.Conn.Send(b, frame) {
-		l.Stats.Dropped[SlowReceiver]++
+		ln.Client.dropped(l, SlowReceiver, 1)
 		return 0
 	}
 	if l.Tracing {
@@ -235,7 +235,7 @@ func (c *Client) deliver(b *transport.Batch, l *Local, e *session.Entry, pub *me
 	id, v := c.sess.Offer(e, c.room(ln) > 0 && (c.durable != 0 || len(c.replay) == 0)) // [MQTT-4.6.0-5]
 	switch v {
 	case session.QueueFull:
-		l.Stats.Dropped[QueueFull]++
+		c.dropped(l, QueueFull, 1)
 		return 0
 	case session.Store:
 		l.addPending(c, e, 0)
@@ -265,7 +265,7 @@ func (c *Client) tooLarge(l *Local, ln *Link, e *session.Entry, pub *message.Pub
 	if ln.fits(len(l.scratch)) {
 		return false
 	}
-	l.Stats.Dropped[TooLarge]++
+	c.dropped(l, TooLarge, 1)
 	return true
 }
 
@@ -275,8 +275,8 @@ func (c *Client) enqueueAbsent(l *Local, e *session.Entry, pub *message.Publicat
 		return 0
 	}
 	lim, size := c.hub.limits.Load(), pub.Size()
-	if lim.QueueMessages > 0 && c.waiting >= lim.QueueMessages || lim.QueueBytes > 0 && c.bytes+size > lim.QueueBytes {
-		l.Stats.Dropped[QueueFull]++
+	if lim.QueueMessages > 0 && c.waiting >= lim.QueueMessages || lim.QueueBytes > 0 && c.waiting > 0 && c.bytes+size > lim.QueueBytes {
+		c.dropped(l, QueueFull, 1)
 		return 0
 	}
 	c.waiting++
@@ -355,8 +355,14 @@ func (h *Hub) deliverShared(b *transport.Batch, l *Local, g *router.Group[*Clien
 	if pub.QoS > 0 {
 		share = g.Name
 	}
+	ready := (*Client).ready0
+	if pub.QoS > 0 {
+		ready = (*Client).ready
+	}
 	dropped := l.Stats.Dropped
-	for _, pass := range [...]func(*Client) bool{(*Client).ready, (*Client).Connected, (*Client).absent} {
+	l.sharing = true
+	defer func() { l.sharing = false }()
+	for _, pass := range [...]func(*Client) bool{ready, (*Client).Connected, (*Client).absent} {
 		for i := range n {
 			d := &g.Members[(start+i)%n]
 			if pass(d.To) && h.deliver(b, l, d, pub, share) > 0 {
@@ -370,10 +376,20 @@ func (h *Hub) deliverShared(b *transport.Batch, l *Local, g *router.Group[*Clien
 	return 0
 }
 
-// ready reports whether the client can be sent a message at once.
-func (c *Client) ready() bool {
+// ready0 reports whether the client can be sent a message of QoS 0 at once.
+func (c *Client) ready0() bool {
 	l := c.link.Load()
 	return l != nil && l.room() > 0
+}
+
+// ready reports whether the client can be sent a message of QoS 1 or 2 at once.
+func (c *Client) ready() bool {
+	if !c.ready0() {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.sess != nil && c.sess.Open()
 }
 
 func (c *Client) absent() bool { return !c.Connected() }

@@ -77,8 +77,8 @@ func (c *Client) advance(b *transport.Batch, l *Local, fx *session.Effects) (mor
 		}
 		break
 	}
-	l.Stats.Dropped[Expired] += int64(fx.Expired)
-	l.Stats.Dropped[TooLarge] += int64(fx.TooBig)
+	c.dropped(l, Expired, fx.Expired)
+	c.dropped(l, TooLarge, fx.TooBig)
 	l.Stats.BytesOut += int64(len(fx.Out))
 	l.Stats.PacketsOut += int64(fx.Sent)
 	l.Stats.PublishOut += int64(fx.Sent)
@@ -271,11 +271,11 @@ func (c *Client) replayRetained(b *transport.Batch, l *Local, ln *Link) (full bo
 // RETAIN is set, since a subscription brings it. [3.1.1: MQTT-3.3.1-8]
 func (c *Client) sendRetained(b *transport.Batch, l *Local, ln *Link, r *replay, pub *message.Publication, m *message.Message) {
 	if m.Expired(b.Now) {
-		l.Stats.Dropped[Expired]++
+		c.dropped(l, Expired, 1)
 		return
 	}
 	if a := c.hub.access(); a != nil && !a.Receive(c, []byte(m.Topic)) {
-		l.Stats.Dropped[NotAllowed]++
+		c.dropped(l, NotAllowed, 1)
 		return
 	}
 	qos := r.level(m)
@@ -294,7 +294,7 @@ func (c *Client) sendRetained(b *transport.Batch, l *Local, ln *Link, r *replay,
 	if ln.MaxPacket != 0 || ln.Mount != "" {
 		l.scratch = m.Append(l.scratch[:0], &k, b.Now)
 		if !ln.fits(len(l.scratch)) {
-			l.Stats.Dropped[TooLarge]++
+			c.dropped(l, TooLarge, 1)
 			return
 		}
 	}

@@ -156,7 +156,7 @@ func (c *Client) bring(b *transport.Batch, l *Local, s *subscription) {
 			switch {
 			case r.level(m) == 0 || m.Expired(b.Now):
 			case full:
-				l.Stats.Dropped[QueueFull]++
+				c.dropped(l, QueueFull, 1)
 			default:
 				c.queueRetained(l, &r, m)
 			}
@@ -169,12 +169,12 @@ func (c *Client) bring(b *transport.Batch, l *Local, s *subscription) {
 // queueRetained puts one retained message into the store's queue. c.mu is held.
 func (c *Client) queueRetained(l *Local, r *replay, m *message.Message) {
 	if a := c.hub.access(); a != nil && !a.Receive(c, []byte(m.Topic)) {
-		l.Stats.Dropped[NotAllowed]++
+		c.dropped(l, NotAllowed, 1)
 		return
 	}
 	to := [1]store.Recipient{{Session: c.durable, QoS: r.level(m), Retain: true, IDs: r.ids}}
 	if _, err := c.hub.store.Submit(&store.Published{Message: m, To: to[:]}); err != nil {
-		l.Stats.Dropped[StoreFailed]++
+		c.dropped(l, StoreFailed, 1)
 		return
 	}
 	c.sess.Missed(m.Size())

@@ -32,7 +32,7 @@ func TestSlowReceiver(t *testing.T) {
 const slowMessages = 30
 
 func slowReceiver(t *testing.T, size, limit int, expiry uint32) {
-	b, _ := start(t, broker.Config{Loops: -1, SysInterval: -1, OutputLimit: limit, MaxQueuedBytes: -1})
+	b, _ := start(t, broker.Config{Loops: -1, SysInterval: -1, OutputLimit: limit, MaxQueuedBytes: -1, MaxBuffered: -1})
 	synctest.Wait()
 	connect := packet.Connect{Version: packet.V5, CleanStart: true, ClientID: "slow", SessionExpiry: packet.Some(expiry)}
 	slow := dial(t, b, &connect)

@@ -1,6 +1,8 @@
 package session
 
 import (
+	"math"
+
 	"github.com/nightjarmq/nightjar/internal/message"
 	"github.com/nightjarmq/nightjar/packet"
 )
@@ -35,6 +37,7 @@ func (s *Session) Offer(e *Entry, room bool) (id uint16, v Verdict) {
 		s.offered++
 		return 0, Store
 	}
+	s.p.Budget.Add(e.Message.Size() + entryBytes)
 	s.queue.push(e)
 	return 0, Queued
 }
@@ -78,7 +81,8 @@ func (s *Session) Full() bool { return s.full(0) }
 func (s *Session) full(size int) bool {
 	n, _ := s.Waiting()
 	return s.p.QueueMessages > 0 && n >= s.p.QueueMessages ||
-		s.p.QueueBytes > 0 && n > 0 && s.bytes+size > s.p.QueueBytes
+		s.p.QueueBytes > 0 && n > 0 && s.bytes+size > s.p.QueueBytes ||
+		!s.p.Durable && n > 0 && s.held()+size > s.p.Budget.Share(math.MaxInt)
 }
 
 // Withdraw takes back an offer whose verdict was Transmit or Store and whose
@@ -188,6 +192,9 @@ func (s *Session) Pump(room int, now int64, fx *Effects) {
 			return
 		}
 		s.bytes -= e.Message.Size()
+		if !s.p.Durable {
+			s.p.Budget.Add(-e.Message.Size() - entryBytes)
+		}
 		s.transmit(e, now, fx)
 		s.queue.pop()
 	}

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"github.com/nightjarmq/nightjar/internal/budget"
 	"github.com/nightjarmq/nightjar/internal/message"
 	"github.com/nightjarmq/nightjar/packet"
 )
@@ -26,6 +27,9 @@ type Params struct {
 
 	QueueMessages int // most messages that wait for the window; 0: no limit
 	QueueBytes    int // most bytes that wait; 0: no limit
+
+	// Budget is shared by the queues in memory of all sessions; nil: no limit.
+	Budget *budget.Budget
 }
 
 // Session is the state of one session while it is connected. The zero value is
@@ -137,6 +141,19 @@ func (s *Session) change(fx *Effects, k ChangeKind, seq uint64, id uint16) {
 // Waiting returns how many messages wait to be sent for the first time, and
 // their bytes.
 func (s *Session) Waiting() (messages, bytes int) { return s.queue.n + s.backlog + s.offered, s.bytes }
+
+// Close gives the memory of the queue back. The session is not used any more.
+func (s *Session) Close() {
+	if !s.p.Durable {
+		s.p.Budget.Add(-s.held())
+	}
+}
+
+// entryBytes is about what a message in a queue takes beside its bytes.
+const entryBytes = 128
+
+// held is the memory of a queue that is not in the store.
+func (s *Session) held() int { return s.bytes + s.queue.n*entryBytes }
 
 // Pending reports whether there is something that Pump may send.
 func (s *Session) Pending() bool { return len(s.again) > 0 || s.queue.n+s.backlog > 0 }

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"os"
 	"time"
+
+	"github.com/nightjarmq/nightjar/internal/budget"
 )
 
 // Handler is what a connection's bytes are given to. All calls for one
@@ -74,6 +76,10 @@ type Config struct {
 	// OutLimit is the number of bytes that may wait in the output buffer of one
 	// connection; 0 means 1 MiB.
 	OutLimit int
+
+	// Budget, when set, is shared by the output of all connections that wait for
+	// their peers; what one may buffer is its share, OutLimit at the most.
+	Budget *budget.Budget
 
 	// ReadBuffer is the most bytes read from one connection in one turn; 0 means
 	// 64 KiB.

@@ -79,6 +79,7 @@ type Conn struct {
 	watched  uint32 // events asked of epoll
 	loop     *loop
 	buffered int
+	charged  int     // bytes that the budget knows of
 	head     *buffer // output that nobody is writing at the moment
 	last     *buffer
 	deadline int64 // unix milliseconds, for shaking, blocked and finishing; else meaningless
@@ -104,23 +105,26 @@ func (c *Conn) SendControl(b *Batch, p []byte) bool { return c.send(b, p, nil, c
 // connection is closed.
 func (c *Conn) SendWhole(b *Batch, p []byte) bool { return c.send(b, p, nil, math.MaxInt/2) }
 
-// OutLimit is Config.OutLimit.
-func (c *Conn) OutLimit() int { return c.l.s.cfg.OutLimit }
+// OutLimit is how many bytes may be buffered now: Config.OutLimit, or the share
+// of Config.Budget if that is less.
+func (c *Conn) OutLimit() int { return c.l.s.cfg.Budget.Share(c.l.s.cfg.OutLimit) }
 
 func (c *Conn) send(b *Batch, head, tail []byte, extra int) bool {
 	n := len(head) + len(tail)
-	limit := c.l.s.cfg.OutLimit + extra
 	c.mu.Lock()
 	if c.flags&(closing|broken) != 0 {
 		c.mu.Unlock()
 		return false
 	}
-	if c.buffered > 0 && c.buffered+n > limit && !c.makeRoom(b, n, limit) {
-		c.mu.Unlock()
-		return false
+	if c.buffered > 0 {
+		if limit := c.OutLimit() + extra; c.buffered+n > limit && !c.makeRoom(b, n, limit) {
+			c.mu.Unlock()
+			return false
+		}
 	}
 	c.append(b, head, tail)
 	c.touch(b)
+	c.charge()
 	c.mu.Unlock()
 	b.pending += n
 	return true
@@ -142,6 +146,20 @@ func (c *Conn) makeRoom(b *Batch, n, limit int) bool {
 	}
 	c.flags |= wantDrain
 	return false
+}
+
+// charge tells the budget what is buffered. While the socket takes everything
+// nothing counts: the buffers are empty again at the end of the batch. The mutex
+// is held.
+func (c *Conn) charge() {
+	n := 0
+	if c.flags&blocked != 0 {
+		n = c.buffered
+	}
+	if n != c.charged {
+		c.l.s.cfg.Budget.Add(n - c.charged)
+		c.charged = n
+	}
 }
 
 // touch notes the connection in b unless somebody will write anyway. The mutex
@@ -260,7 +278,7 @@ func (c *Conn) WantDrain() {
 
 // checkDrained posts the call of Drained when it is due. The mutex is held.
 func (c *Conn) checkDrained() {
-	if c.flags&wantDrain != 0 && c.flags&closing == 0 && c.buffered < (c.l.s.cfg.OutLimit+1)/2 {
+	if c.flags&wantDrain != 0 && c.flags&closing == 0 && c.buffered < (c.OutLimit()+1)/2 {
 		c.flags &^= wantDrain
 		c.post(doDrain)
 	}

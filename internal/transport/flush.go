@@ -97,6 +97,7 @@ func (c *Conn) wrote(b *Batch) {
 		c.flags &^= blocked
 		c.dropOutput(b)
 	}
+	c.charge()
 	if c.flags&dead != 0 {
 		c.closeSocket()
 		return
@@ -114,6 +115,7 @@ func (c *Conn) dropOutput(b *Batch) {
 	if c.tls != nil {
 		c.tls.dropOutput()
 	}
+	c.charge()
 }
 
 // writeChain writes the buffers of chain, which the caller took out of the

@@ -223,6 +223,7 @@ func (l *Listener) close() error {
 func (l *Listener) admit() bool {
 	n := l.count.Add(1)
 	all := l.s.count.Add(1)
+	l.s.cfg.Budget.Members(1)
 	limit := l.cfg().MaxConnections
 	switch most := l.s.cfg.MaxConnections; {
 	case limit > 0 && int(n) > limit:
@@ -240,6 +241,7 @@ func (l *Listener) admit() bool {
 func (l *Listener) gone() {
 	l.count.Add(-1)
 	l.s.count.Add(-1)
+	l.s.cfg.Budget.Members(-1)
 }
 
 // warn logs why connections are refused, not more often than every ten seconds.

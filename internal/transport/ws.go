@@ -150,7 +150,7 @@ func (w *wsStage) answer(c *Conn, b *Batch) error {
 	switch w.op {
 	case ws.OpPing:
 		// A peer that asks and does not listen fills nothing but its own buffer.
-		if c.Buffered() < c.l.s.cfg.OutLimit {
+		if c.Buffered() < c.OutLimit() {
 			c.sendRaw(b, controlFrame(ws.OpPong, payload))
 		}
 	case ws.OpClose:

@@ -1,0 +1,66 @@
+package hub
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+)
+
+// drops counts what was dropped for one client. Most clients never need it.
+type drops [causes]atomic.Int64
+
+// droppers are the clients that something was dropped for.
+type droppers struct {
+	mu   sync.Mutex
+	list []*Client // guarded by mu
+}
+
+// dropped counts n messages that were dropped for the client. A member of a
+// shared subscription that refuses a message loses nothing: another one may take
+// it, so that deliverShared counts.
+func (c *Client) dropped(l *Local, cause Cause, n int) {
+	if n == 0 {
+		return
+	}
+	l.Stats.Dropped[cause] += int64(n)
+	if l.sharing {
+		return
+	}
+	d := c.drops.Load()
+	if d == nil {
+		d = new(drops)
+		if c.drops.CompareAndSwap(nil, d) {
+			c.hub.droppers.add(c)
+		} else {
+			d = c.drops.Load()
+		}
+	}
+	d[cause].Add(int64(n))
+}
+
+func (d *droppers) add(c *Client) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.list = append(d.list, c)
+}
+
+// Drops is what was dropped for one client since its session began, by cause.
+type Drops struct {
+	Client  string
+	Dropped [causes]int64
+}
+
+// Drops lists the clients in the registry that something was dropped for.
+func (h *Hub) Drops() []Drops {
+	h.droppers.mu.Lock()
+	defer h.droppers.mu.Unlock()
+	h.droppers.list = slices.DeleteFunc(h.droppers.list, func(c *Client) bool { return h.Find(c.ID) != c })
+	all := make([]Drops, len(h.droppers.list))
+	for i, c := range h.droppers.list {
+		all[i].Client = c.ID
+		for cause := range all[i].Dropped {
+			all[i].Dropped[cause] = c.drops.Load()[cause].Load()
+		}
+	}
+	return all
+}
