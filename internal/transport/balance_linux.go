@@ -126,7 +126,7 @@ func (l *loop) move(c *Conn, to *loop) bool {
 	l.control(syscall.EPOLL_CTL_DEL, c.fd, 0, 0, 0)
 	l.forget(c)
 	c.flags &^= adopted
-	c.timed = false
+	l.unwatch(c)
 	c.loop = to
 	c.post(doMove)
 	return true

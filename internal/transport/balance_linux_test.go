@@ -2,6 +2,8 @@ package transport
 
 import (
 	"io"
+	"net"
+	"slices"
 	"sync"
 	"testing"
 )
@@ -64,6 +66,64 @@ func TestMove(t *testing.T) {
 				t.Errorf("seen by %d loops", len(owners))
 			}
 		})
+	}
+}
+
+// TestMoveBlocked: a connection whose peer does not read changes its loop, and the
+// sweep of the loop that it has left does not touch it.
+func TestMoveBlocked(t *testing.T) {
+	handlers, _ := probes(t, &probe{feed: func(p *probe, b *Batch, data []byte) (int, error) {
+		own := p.c.loop
+		first, second := own.s.loops[0], own.s.loops[1]
+		own.balance.began = own.s.clock.elapsed() + balanceEvery*1000 // no measurement for now
+		answer := data[:1]
+		switch data[0] {
+		case 'f': // fill
+			answer = make([]byte, 32<<20)
+		case 'm': // move to the second loop
+			if own == first {
+				own.balance.target, own.balance.moving, own.balance.active = second, 1, 0
+				p.c.seen = own.balance.window
+			}
+		case 'w': // where?
+			answer = []byte{'0' + byte(slices.Index(own.s.loops, own))}
+		case 's': // has the first loop swept since?
+			if own.nextSweep != 0 || len(own.watched) != 0 {
+				answer = []byte("n")
+			}
+		}
+		p.c.Send(b, answer)
+		return 1, nil
+	}})
+	r := start(t, kinds[0], Config{NewHandler: handlers, Loops: 2, OutLimit: 64 << 20}, ListenerConfig{})
+	ask := func(c net.Conn, question string) string {
+		t.Helper()
+		if _, err := io.WriteString(c, question); err != nil {
+			t.Fatal(err)
+		}
+		answer := make([]byte, len(question))
+		if _, err := io.ReadFull(c, answer); err != nil {
+			t.Fatal(err)
+		}
+		return string(answer)
+	}
+	for range 3 { // so that the last one has a number that the first loop does not know
+		c := r.dial(t)
+		ask(c, "m")
+		if where := ask(c, "w"); where != "1" {
+			t.Fatalf("moved to loop %s", where)
+		}
+	}
+	c, other := r.dial(t), r.dial(t)
+	ask(c, "f")
+	io.WriteString(c, "m")
+	for ask(other, "s") != "s" {
+	}
+	if _, err := io.ReadFull(c, make([]byte, 32<<20)); err != nil { // the rest, and the answer to m
+		t.Fatal(err)
+	}
+	if where := ask(c, "w"); where != "1" {
+		t.Errorf("the blocked connection is on loop %s", where)
 	}
 }
 

@@ -62,6 +62,21 @@ func (l *loop) watch(c *Conn) {
 	}
 }
 
+// unwatch takes c out of the sweep: from here on its fields belong to another
+// loop.
+func (l *loop) unwatch(c *Conn) {
+	if !c.timed {
+		return
+	}
+	c.timed = false
+	if i := slices.Index(l.watched, c); i >= 0 {
+		last := len(l.watched) - 1
+		l.watched[i] = l.watched[last]
+		l.watched[last] = nil
+		l.watched = l.watched[:last]
+	}
+}
+
 func (l *loop) sweepLater() {
 	if l.nextSweep == 0 {
 		l.nextSweep = l.b.Now + sweepEvery
