@@ -67,9 +67,9 @@ type Config struct {
 	OutputLimit int
 	// MaxBuffered is how many bytes may wait in memory for all clients together,
 	// half of it in output buffers, half in the queues of sessions that end with
-	// their connection. As it fills, the share of each client shrinks. What does
-	// not fit is dropped and counted. 0: 64 MiB and 32 KiB for each connection,
-	// negative: no limit.
+	// their connection; the collector may take as much again. As it fills, the
+	// share of each client shrinks. What does not fit is dropped and counted. 0: 32
+	// MiB and 16 KiB for each connection, negative: no limit.
 	MaxBuffered int
 	// MaxTopicAlias is how many Topic Aliases a client may use; 0: 10, negative:
 	// none.
@@ -251,5 +251,5 @@ func (c *Config) budget() *budget.Budget {
 	case c.MaxBuffered > 0:
 		return budget.New(int64(c.MaxBuffered)/2, 0)
 	}
-	return budget.New(32<<20, 16<<10)
+	return budget.New(16<<20, 8<<10)
 }
