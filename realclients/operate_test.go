@@ -91,7 +91,7 @@ func (h *house) sub(letter, topic string, args ...string) *beside {
 	h.t.Helper()
 	h.subs++
 	ready := fmt.Sprint(sentinel, "/", h.subs)
-	h.pub(letter, append([]string{"-t", ready, "-m", sentinel, "-r", "-q", "1"}, args...)...)
+	h.pub(letter, append([]string{"-t", ready, "-m", sentinel, "-r", "-q", "1"}, credentials(args)...)...)
 	p := start(h.t, "mosquitto_sub", append([]string{"-p", h.ports[letter], "-t", topic, "-t", ready}, args...)...)
 	p.Until(h.t, sentinel)
 	return p
@@ -306,4 +306,60 @@ func TestDropsPrivileges(t *testing.T) {
 	if uid := info.Sys().(*syscall.Stat_t).Uid; uid == 0 {
 		t.Error("the data belongs to root")
 	}
+}
+
+// A new certificate is used without a signal, for the connections that come after it, and --tls-keylog writes the secrets of
+// both.
+func TestCertificateChanges(t *testing.T) {
+	h := newHouse(t)
+	certify(t, h)
+	h.write("mosquitto.conf", "user root\nallow_anonymous true\nlistener <a> 127.0.0.1\nlistener <b> 127.0.0.1\ncertfile <dir>/server.crt\nkeyfile <dir>/server.key\n")
+	h.open("--tls-keylog", h.path("keys"))
+	secure := func() string { return h.runLine("mosquitto_pub --cafile <dir>/ca.crt -h localhost -p <b> -t x -m y -q 1") }
+	if got := secure(); got != "exit status 0: " {
+		t.Fatal(got)
+	}
+	certify(t, h)
+	h.p.stderr.Until(t, "certificates", "taken up")
+	if got := await(t, "the new certificate", func() (string, bool) { s := secure(); return s, s == "exit status 0: " }); got == "" {
+		t.Fatal(got)
+	}
+	keys, err := os.ReadFile(h.path("keys"))
+	if n := strings.Count(string(keys), "CLIENT_TRAFFIC_SECRET_0"); n < 2 {
+		t.Errorf("secrets of %d sessions, %v", n, err)
+	}
+	if err := os.WriteFile(h.path("server.crt"), []byte("nothing"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	h.p.stderr.Until(t, "not taken up", "certfile")
+	if got := secure(); got != "exit status 0: " {
+		t.Errorf("after a broken certificate: %s", got)
+	}
+}
+
+// log_dest topic publishes what is logged; log_type and connection_messages say what that is.
+func TestLogTopics(t *testing.T) {
+	h := newHouse(t)
+	h.write("mosquitto.conf", "user root\nallow_anonymous true\nlistener <a> 127.0.0.1\nlog_dest topic\nlog_dest stderr\nlog_type notice\nlog_type subscribe\nlog_timestamp false\n")
+	h.open()
+	sub := h.sub("a", "$SYS/broker/log/#", "-v")
+	h.pub("a", "-i", "visitor", "-t", "x", "-m", "y")
+	if got := sub.Until(t, "New client connected", "visitor"); !strings.HasPrefix(got, "$SYS/broker/log/N New client connected from 127.0.0.1:") {
+		t.Errorf("published %q", got)
+	}
+	run(t, "", "mosquitto_sub", "-p", h.ports["a"], "-i", "reader", "-t", "news/#", "-q", "1", "-E")
+	sub.Until(t, "$SYS/broker/log/M/subscribe reader 1 news/#")
+	if strings.Contains(h.p.stderr.String(), "Received PUBLISH") {
+		t.Error("details were logged without log_type debug")
+	}
+}
+
+// credentials are the options -i, -u and -P among args.
+func credentials(args []string) (list []string) {
+	for i := 0; i+1 < len(args); i++ {
+		if args[i] == "-i" || args[i] == "-u" || args[i] == "-P" {
+			list = append(list, args[i], args[i+1])
+		}
+	}
+	return list
 }

@@ -3,10 +3,13 @@ package cli
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -72,6 +75,9 @@ func furnish(t *testing.T, conf string, files ...string) *house {
 func (h *house) write(name, text string) string {
 	h.t.Helper()
 	path := filepath.Join(h.dir, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		h.t.Fatal(err)
+	}
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		h.t.Fatal(err)
 	}
@@ -327,5 +333,171 @@ proxy_protocol_v2_require_tls true
 	}
 	if _, err := h.dial(h.url("b"), client.Options{Dial: through(v2())}); err == nil {
 		t.Error("who reached the proxy without TLS was let in")
+	}
+}
+
+// A WebSocket listener serves the files of http_dir and nothing outside of it, and
+// browsers of the origins that are named.
+func TestWebSocketListener(t *testing.T) {
+	h := furnish(t, `# WebSocket
+listener <a> 127.0.0.1
+protocol websockets
+http_dir <dir>/www
+websockets_origin https://house.example
+websockets_headers_size 20000
+allow_anonymous true
+`, "secret", "not for all", "www/hello.txt", "good evening")
+	if err := os.Symlink(filepath.Join(h.dir, "secret"), filepath.Join(h.dir, "www", "link")); err != nil {
+		t.Fatal(err)
+	}
+	get := func(path string) (int, string) {
+		t.Helper()
+		r, err := http.Get("http://127.0.0.1:" + h.ports["a"] + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Body.Close()
+		b, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.StatusCode, string(b)
+	}
+	if code, body := get("/hello.txt"); code != 200 || body != "good evening" {
+		t.Errorf("a file: %d %q", code, body)
+	}
+	for _, path := range []string{"/../secret", "/%2e%2e/secret", "/link"} {
+		if code, body := get(path); code == 200 {
+			t.Errorf("%s: %q", path, body)
+		}
+	}
+	url := "ws://127.0.0.1:" + h.ports["a"] + "/mqtt"
+	for _, tc := range []struct {
+		origin, long string
+		ok           bool
+	}{
+		{"https://house.example", "", true},
+		{"https://elsewhere.example", "", false},
+		{"https://house.example", strings.Repeat("x", 15_000), true},
+		{"https://house.example", strings.Repeat("x", 25_000), false},
+	} {
+		if _, err := h.dial(url, client.Options{Header: http.Header{"Origin": {tc.origin}, "X-Long": {tc.long}}}); (err == nil) != tc.ok {
+			t.Errorf("origin %s, %d bytes: %v", tc.origin, len(tc.long), err)
+		}
+	}
+}
+
+// bind_interface keeps others out; a device that is not there is an error.
+func TestDevice(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("sockets are bound to devices on Linux only")
+	}
+	h := furnish(t, "allow_anonymous true\nlistener <a>\nbind_interface lo\nsocket_domain ipv4\n")
+	h.guest("a", client.Options{})
+	cfg, err := h.config("allow_anonymous true\nlistener <b>\nbind_interface nowhere0\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := h.b.Reload(cfg); err == nil || !strings.Contains(err.Error(), "nowhere0") {
+		t.Errorf("a device that is not there: %v", err)
+	}
+	h.guest("a", client.Options{}) // all as it was
+}
+
+// retain_expiry_interval is told to who receives the message, and with
+// max_inflight_bytes everything comes, in order.
+func TestRetainExpiryAndInflightBytes(t *testing.T) {
+	h := furnish(t, "allow_anonymous true\nretain_expiry_interval 1\nmax_inflight_bytes 2000\nglobal_max_connections 3\nlistener <a> 127.0.0.1\n")
+	c := h.guest("a", client.Options{})
+	if err := h.says(c, "kept", "x", 1, true); err != nil {
+		t.Fatal(err)
+	}
+	expiry := make(chan uint32, 1)
+	if _, err := c.Subscribe(t.Context(), client.To("kept", 1), func(_ context.Context, p *packet.Publish) { expiry <- p.MessageExpiry.Value }); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case s := <-expiry:
+		if s < 50 || s > 60 {
+			t.Errorf("it expires in %d seconds", s)
+		}
+	case <-time.After(patience):
+		t.Fatal("the retained message did not come")
+	}
+	slow := h.guest("a", client.Options{})
+	got, release := make(chan int, 10), make(chan struct{})
+	n := 0
+	if _, err := slow.Subscribe(t.Context(), client.To("large", 1), func(context.Context, *packet.Publish) {
+		n++
+		got <- n
+		<-release
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for range 5 {
+		if err := h.says(c, "large", strings.Repeat("x", 1500), 1, false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	close(release)
+	for i := 1; i <= 5; i++ {
+		select {
+		case g := <-got:
+			if g != i {
+				t.Errorf("message %d, want %d", g, i)
+			}
+		case <-time.After(patience):
+			t.Fatalf("message %d did not come", i)
+		}
+	}
+	h.guest("a", client.Options{})
+	if _, err := h.dial(h.url("a"), client.Options{}); err == nil {
+		t.Error("a fourth connection, with global_max_connections 3")
+	}
+}
+
+// Reload while clients come, go and publish.
+func TestReloadUnderLoad(t *testing.T) {
+	const conf = "per_listener_settings true\nlistener <a> 127.0.0.1\nallow_anonymous true\n"
+	h := furnish(t, conf)
+	ctx, stop := context.WithCancel(t.Context())
+	var work sync.WaitGroup
+	work.Go(func() {
+		for ctx.Err() == nil {
+			c, err := h.dial(h.url("a"), client.Options{})
+			if err != nil {
+				t.Errorf("connect: %v", err)
+				return
+			}
+			if err := h.says(c, "x", "y", 1, true); err != nil {
+				t.Errorf("publish: %v", err)
+			}
+			c.Close()
+		}
+	})
+	for i := range 20 {
+		extra := "max_qos 1\nmount_point m/\n"
+		if i%2 == 0 {
+			extra = "listener <b> 127.0.0.1\nallow_anonymous true\nlistener 0 <dir>/s\nallow_anonymous true\n"
+		}
+		cfg, err := h.config(conf + extra)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := h.b.Reload(cfg); err != nil {
+			t.Fatal(err)
+		}
+		_, err = h.dial(h.url("b"), client.Options{})
+		if (err == nil) != (i%2 == 0) {
+			t.Errorf("reload %d: listener b: %v", i, err)
+		}
+		if n := len(h.b.Addrs()); n != 1+2*(1-i%2) {
+			t.Errorf("reload %d: %d listeners", i, n)
+		}
+	}
+	stop()
+	work.Wait()
+	if _, err := os.Stat(filepath.Join(h.dir, "s")); err == nil {
+		t.Error("the file of a Unix socket was left behind")
 	}
 }
