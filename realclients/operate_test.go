@@ -315,7 +315,9 @@ func TestCertificateChanges(t *testing.T) {
 	certify(t, h)
 	h.write("mosquitto.conf", "user root\nallow_anonymous true\nlistener <a> 127.0.0.1\nlistener <b> 127.0.0.1\ncertfile <dir>/server.crt\nkeyfile <dir>/server.key\n")
 	h.open("--tls-keylog", h.path("keys"))
-	secure := func() string { return h.runLine("mosquitto_pub --cafile <dir>/ca.crt -h localhost -p <b> -t x -m y -q 1") }
+	secure := func() string {
+		return h.runLine("mosquitto_pub --cafile <dir>/ca.crt -h localhost -p <b> -t x -m y -q 1")
+	}
 	if got := secure(); got != "exit status 0: " {
 		t.Fatal(got)
 	}
