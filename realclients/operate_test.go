@@ -1,7 +1,10 @@
+//go:build unix
+
 package realclients
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -30,19 +33,24 @@ func newHouse(t testing.TB) *house {
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	h := &house{t: t, dir: dir, ports: map[string]string{}}
-	var held []net.Listener
 	for _, letter := range []string{"a", "b", "c", "d"} {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		held = append(held, l)
-		h.ports[letter] = port(l.Addr())
-	}
-	for _, l := range held {
-		l.Close()
+		h.ports[letter] = quietPort(t)
 	}
 	return h
+}
+
+// quietPort returns a free port that no system gives to who connects: it stays free until it is used.
+func quietPort(t testing.TB) string {
+	t.Helper()
+	for range 100 {
+		p := strconv.Itoa(20_000 + rand.IntN(12_000))
+		if l, err := net.Listen("tcp", "127.0.0.1:"+p); err == nil {
+			l.Close()
+			return p
+		}
+	}
+	t.Fatal("no free port")
+	return ""
 }
 
 func (h *house) path(name string) string { return filepath.Join(h.dir, name) }

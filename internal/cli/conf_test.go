@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -57,19 +59,25 @@ func furnish(t *testing.T, conf string, files ...string) *house {
 	for i := 0; i+1 < len(files); i += 2 {
 		h.write(files[i], files[i+1])
 	}
-	var held []net.Listener // all at once, so that they differ
 	for _, letter := range []string{"a", "b", "c", "d"} {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		held = append(held, l)
-		_, h.ports[letter], _ = net.SplitHostPort(l.Addr().String())
-	}
-	for _, l := range held {
-		l.Close()
+		h.ports[letter] = quietPort(t)
 	}
 	return h.open(conf)
+}
+
+// quietPort returns a free port that no system gives to who connects: it stays free
+// until it is used.
+func quietPort(t *testing.T) string {
+	t.Helper()
+	for range 100 {
+		p := strconv.Itoa(20_000 + rand.IntN(12_000))
+		if l, err := net.Listen("tcp", "127.0.0.1:"+p); err == nil {
+			l.Close()
+			return p
+		}
+	}
+	t.Fatal("no free port")
+	return ""
 }
 
 func (h *house) write(name, text string) string {
