@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"net"
 	"strings"
 	"testing"
@@ -152,8 +153,10 @@ func TestRefusedOnce(t *testing.T) {
 	p.expect("PUBLISH 1 q1 a p", "PUBLISH 2 q2 a p")
 	p.send(&packet.Puback{PacketID: 1, Code: packet.QuotaExceeded})
 	p.send(&packet.Pubrec{PacketID: 2, Code: packet.NotAuthorized})
-	if <-failed == nil || <-failed == nil {
-		t.Error("no error")
+	for range 2 {
+		if <-failed == nil {
+			t.Error("no error")
+		}
 	}
 	p.conn.Close()
 	<-c.Done()
@@ -279,11 +282,16 @@ func TestWebSocketFrames(t *testing.T) {
 	defer far.Close()
 	far.SetDeadline(time.Now().Add(time.Minute))
 	frame := func() []byte {
-		f, err := ws.ReadFrame(far)
-		if err != nil || f.Header.OpCode != ws.OpBinary {
-			t.Errorf("frame %+v: %v", f.Header, err)
+		h, err := ws.ReadHeader(far)
+		if err != nil || h.OpCode != ws.OpBinary || h.Length > 1000 {
+			t.Fatalf("frame %+v: %v", h, err)
 		}
-		return ws.UnmaskFrameInPlace(f).Payload
+		payload := make([]byte, h.Length)
+		if _, err := io.ReadFull(far, payload); err != nil {
+			t.Fatal(err)
+		}
+		ws.Cipher(payload, h.Mask, 0)
+		return payload
 	}
 	send := func(f ws.Frame) {
 		if _, err := far.Write(ws.MustCompileFrame(f)); err != nil {

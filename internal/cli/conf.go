@@ -63,7 +63,6 @@ func persistence(cfg *broker.Config, p *config.Persistence) {
 // verdict is what a file says beside the broker's configuration.
 type verdict struct {
 	*config.Report
-	level        slog.Level     // of the log
 	conf         *config.Config // what was read; nil after an error
 	certificates []*config.Reloader
 }
