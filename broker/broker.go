@@ -36,6 +36,8 @@ type Broker struct {
 	output  *budget.Budget  // what waits for peers; nil: no limit
 	queues  *budget.Budget  // what waits in memory for windows; nil: no limit
 
+	commands chan Command // for carry
+
 	reloading sync.Mutex // held by Reload; the first of all locks
 	mu        sync.Mutex // guards what follows
 	live      Config     // what holds; cfg is what the broker was started with
@@ -46,7 +48,7 @@ type Broker struct {
 // New makes a broker and binds its listeners; they accept once Run runs. An
 // error names the listener and says what to do.
 func New(cfg Config) (*Broker, error) {
-	b := &Broker{cfg: cfg, log: cfg.Log}
+	b := &Broker{cfg: cfg, commands: make(chan Command, maxCommands), log: cfg.Log}
 	if b.log == nil {
 		b.log = slog.New(slog.DiscardHandler)
 	}
@@ -114,7 +116,7 @@ func (b *Broker) assemble(opened []net.Listener) error {
 		Log:            b.log,
 	})
 	b.hub = hub.New(hub.Config{
-		Store: b.store, Now: b.now, Log: b.log, Access: cfg.Access,
+		Store: b.store, Now: b.now, Log: b.log, Access: cfg.Access, Command: b.takeCommand,
 		Batch: b.net.Batch, Release: b.net.ReleaseBatch, Budget: b.queues,
 		Limits: cfg.hubLimits(), MaxLevels: cfg.MaxTopicLevels,
 	})
@@ -165,6 +167,7 @@ func (b *Broker) Run(ctx context.Context) error {
 	defer stopWork()
 	var work sync.WaitGroup
 	work.Go(func() { b.hub.Run(workCtx) })
+	work.Go(func() { b.carry(workCtx) })
 	if b.cfg.SysInterval >= 0 {
 		b.sys.begin(workCtx)
 		work.Go(func() { b.sys.run(workCtx, cmp.Or(b.cfg.SysInterval, 10*time.Second)) })

@@ -33,6 +33,10 @@ type Config struct {
 	// the broker's own topics ($SYS, $CONTROL, $nightjar).
 	Access Access
 
+	// Commands, when set, take what clients publish to topics of theirs below
+	// $CONTROL/.
+	Commands Commands
+
 	// Data is the directory of the store, which is made if it is not there; ""
 	// keeps sessions, queues and retained messages in memory only.
 	Data string

@@ -37,12 +37,18 @@ func (b *Broker) Reload(cfg Config) error {
 	for _, l := range gone {
 		b.dismiss(l)
 	}
+	if next.Commands != nil { // a command may have been carried out meanwhile
+		err = errors.Join(err, next.Commands.Refresh())
+		batch := b.net.Batch()
+		b.hub.Recheck(batch)
+		b.net.ReleaseBatch(batch)
+	}
 	return err
 }
 
 // reload takes over what Reload may change.
 func (c *Config) reload(n *Config) {
-	c.Listeners, c.Auth, c.Access = n.Listeners, n.Auth, n.Access
+	c.Listeners, c.Auth, c.Access, c.Commands = n.Listeners, n.Auth, n.Access, n.Commands
 	c.MaxPacketSize, c.MaxPayload, c.MaxTopicAlias, c.MaxQoS = n.MaxPacketSize, n.MaxPayload, n.MaxTopicAlias, n.MaxQoS
 	c.MaxInflight, c.MaxInflightBytes, c.ReceiveMaximum = n.MaxInflight, n.MaxInflightBytes, n.ReceiveMaximum
 	c.MaxQueuedMessages, c.MaxQueuedBytes, c.QueueQoS0 = n.MaxQueuedMessages, n.MaxQueuedBytes, n.QueueQoS0

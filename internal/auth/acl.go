@@ -16,10 +16,11 @@ const (
 	Publish Action = iota + 1
 	Subscribe
 	Receive
+	Unsubscribe
 )
 
 func (a Action) String() string {
-	return [...]string{"none", "publish", "subscribe", "receive"}[a]
+	return [...]string{"none", "publish", "subscribe", "receive", "unsubscribe"}[a]
 }
 
 // access is what a rule grants.
@@ -31,10 +32,10 @@ const (
 	write access = 2
 )
 
-// Rule is a line of an access control list.
+// Rule is a line of an access control list, or what else decides.
 type Rule struct {
 	File string
-	Line int
+	Line int    // 0: none
 	Text string // the line
 
 	filter string
@@ -83,13 +84,19 @@ func (r *Rule) matches(name []byte) bool {
 	return topic.Match(r.filter, name)
 }
 
-func (r *Rule) String() string { return fmt.Sprintf("%s:%d: %s", r.File, r.Line, r.Text) }
+func (r *Rule) String() string {
+	if r.Line == 0 {
+		return r.File + ": " + r.Text
+	}
+	return fmt.Sprintf("%s:%d: %s", r.File, r.Line, r.Text)
+}
 
 // Decision is the answer to whether a client may do something.
 type Decision struct {
 	Allowed bool
 	Rule    *Rule  // that decided; nil when none did
 	Why     string // when no rule decided
+	Open    bool   // refused for want of a rule: another list may allow it
 }
 
 func (d Decision) String() string {

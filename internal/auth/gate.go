@@ -31,12 +31,26 @@ type Entrance struct {
 	// Users are who may connect; nil means that there is no password file: then
 	// nobody is asked for a password where clients without a user name may
 	// connect, and elsewhere nobody may.
-	Users    *Users
-	Identity Identity
+	Users *Users
+	// Directory, when set, is asked before Users, which then matter for those that
+	// it does not know.
+	Directory Directory
+	Identity  Identity
 	// UserIsClientID refuses clients without a user name.
 	UserIsClientID bool
 	// IDPrefix, when set, must begin the client identifier.
 	IDPrefix string
+}
+
+// Directory is who may connect, where that is more than a list of passwords.
+type Directory interface {
+	// Has reports whether there is a user of the name.
+	Has(user string) bool
+	// Verify reports whether a client may connect with a user name and password. An
+	// unknown user takes as long as one who is known. why is said in the log.
+	Verify(id, user string, password []byte) (ok bool, why string)
+	// Admit decides likewise about a user whom a certificate has named.
+	Admit(id, user string) (ok bool, why string)
 }
 
 // Entrances are those of all listeners.
@@ -92,6 +106,11 @@ func (g *Gate) Authenticate(ctx context.Context, a *conn.Attempt) (string, error
 		if err != nil {
 			return "", g.refuse(a, err.Error())
 		}
+		if e.Directory != nil && e.Directory.Has(user) {
+			if ok, why := e.Directory.Admit(a.ClientID, user); !ok {
+				return "", g.refuse(a, why)
+			}
+		}
 		return user, nil
 	}
 	name := a.Username.Value
@@ -102,12 +121,27 @@ func (g *Gate) Authenticate(ctx context.Context, a *conn.Attempt) (string, error
 		return "", nil
 	case !a.Username.Set:
 		return "", g.refuse(a, "no user name")
-	case e.Users == nil && a.Anonymous:
+	case e.Users == nil && e.Directory == nil && a.Anonymous:
 		return name, nil
-	case e.Users == nil:
+	case e.Users == nil && e.Directory == nil:
 		return "", g.refuse(a, "there is no password file")
 	}
-	return g.password(ctx, a, e.Users)
+	return g.password(ctx, a, e)
+}
+
+// verify asks who knows the user. Exactly one hash is computed, whoever asks.
+func (e *Entrance) verify(a *conn.Attempt) (ok bool, why string) {
+	name := a.Username.Value
+	if e.Directory != nil && (e.Users == nil || e.Directory.Has(name)) {
+		return e.Directory.Verify(a.ClientID, name, a.Password.Value)
+	}
+	switch {
+	case e.Users.Verify(name, a.Password.Value):
+		return true, ""
+	case e.Users.Has(name):
+		return false, "wrong password"
+	}
+	return false, "unknown user"
 }
 
 func (g *Gate) entrance(listener string) Entrance {
@@ -119,7 +153,7 @@ func (g *Gate) entrance(listener string) Entrance {
 }
 
 // password checks user name and password, later the more often that failed.
-func (g *Gate) password(ctx context.Context, a *conn.Attempt, users *Users) (string, error) {
+func (g *Gate) password(ctx context.Context, a *conn.Attempt, e Entrance) (string, error) {
 	if g.waiting.Add(1) > maxWaiting {
 		g.waiting.Add(-1)
 		return "", errBusy
@@ -134,17 +168,17 @@ func (g *Gate) password(ctx context.Context, a *conn.Attempt, users *Users) (str
 	case <-ctx.Done():
 		return "", fmt.Errorf("wait to check a password: %w", ctx.Err())
 	}
-	ok := users.Verify(name, a.Password.Value)
+	ok, why := e.verify(a)
 	<-g.hashing
 	if ok && name != "" {
 		g.failures.passed(name)
 		return name, nil
 	}
 	g.failures.failed(a.Addr, name)
-	if users.Has(name) {
-		return "", g.refuse(a, "wrong password")
+	if ok {
+		why = "no user name"
 	}
-	return "", g.refuse(a, "unknown user")
+	return "", g.refuse(a, why)
 }
 
 func (g *Gate) refuse(a *conn.Attempt, why string) error {

@@ -105,8 +105,14 @@ func (h *Hash) Verify(password []byte) bool {
 	return err == nil && subtle.ConstantTimeCompare(sum, h.sum) == 1
 }
 
-// like returns a hash of the same cost that no password fits.
-func (h *Hash) like() Hash {
+// Decoy returns a hash of the usual cost that no password fits.
+func Decoy() Hash {
+	h := Hash{form: PBKDF2, iterations: pbkdf2Iterations, salt: make([]byte, 12), sum: make([]byte, sha512.Size)}
+	return h.Like()
+}
+
+// Like returns a hash of the same cost that no password fits.
+func (h *Hash) Like() Hash {
 	d := *h
 	d.salt, d.sum = make([]byte, len(h.salt)), make([]byte, len(h.sum))
 	rand.Read(d.salt)

@@ -86,7 +86,7 @@ func TestNewHash(t *testing.T) {
 		if err != nil || again.String() != h.String() || !again.Verify([]byte("pass")) || again.Verify([]byte("pas")) {
 			t.Errorf("%v: %s, %v", o, h.String(), err)
 		}
-		d := again.like()
+		d := again.Like()
 		if d.cost() != h.cost() || d.String() == h.String() || d.Verify([]byte("pass")) {
 			t.Errorf("decoy of %s is %s", h.String(), d.String())
 		}

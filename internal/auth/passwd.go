@@ -122,17 +122,19 @@ func (p *PasswordFile) String() string {
 // Save writes the file so that at every moment the old or the new one is there,
 // on the disk too. Only its owner may read it; an existing file keeps its owner.
 func (p *PasswordFile) Save() error {
-	path := p.path
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path = real // a link is kept
-	}
-	if err := replaceFile(path, []byte(p.String())); err != nil {
+	if err := ReplaceFile(p.path, []byte(p.String())); err != nil {
 		return fmt.Errorf("write password file %s: %w", p.path, err)
 	}
 	return nil
 }
 
-func replaceFile(path string, b []byte) (err error) {
+// ReplaceFile makes b the content of a file of secrets, so that at every moment the
+// old or the new is there, on the disk too. Only its owner may read it; an existing
+// file keeps its owner, and a link stays one.
+func ReplaceFile(path string, b []byte) (err error) {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	}
 	dir := filepath.Dir(path)
 	f, err := os.CreateTemp(dir, ".passwd-*") // with mode 0600
 	if err != nil {

@@ -38,14 +38,14 @@ func TestPolicy(t *testing.T) {
 
 	// By listener: the queue of an absent client is checked when it is sent, its
 	// will by all lists.
-	p.Replace(Lists{ByListener: map[string]*ACL{"one": nil, "two": mustACL(t, "topic a/1")}})
+	p.Replace(Lists{ByListener: map[string]List{"one": nil, "two": mustACL(t, "topic a/1")}})
 	anonymous := &hub.Client{ID: "x"}
 	if p.Publish(anonymous, []byte("a/2"), 0, false) || !p.Publish(anonymous, []byte("a/1"), 0, false) || !p.Receive(anonymous, []byte("a/2")) {
 		t.Error("wrong decisions for a client without a listener")
 	}
 	// Where all listeners share a list, it holds for whoever is absent too.
 	shared := mustACL(t, sampleACL)
-	p.Replace(Lists{ByListener: map[string]*ACL{"one": shared, "two": shared}})
+	p.Replace(Lists{ByListener: map[string]List{"one": shared, "two": shared}})
 	if !p.Publish(alice, []byte("a/1"), 0, false) || p.Receive(alice, []byte("a/secret")) || !p.Subscribe(alice, topic.Filter{Filter: "a/#"}, 0) {
 		t.Error("wrong decisions by a shared list")
 	}

@@ -58,7 +58,7 @@ func ReadUsers(src io.Reader, name string) (*Users, error) {
 		u.hashes[user] = h
 		c := h.cost()
 		if costs[c]++; costs[c] > most {
-			most, u.decoy = costs[c], h.like()
+			most, u.decoy = costs[c], h.Like()
 		}
 		return "", ""
 	})
@@ -67,7 +67,7 @@ func ReadUsers(src io.Reader, name string) (*Users, error) {
 	}
 	if most == 0 {
 		u.decoy = Hash{form: SHA512}
-		u.decoy = u.decoy.like()
+		u.decoy = u.decoy.Like()
 	}
 	return u, nil
 }

@@ -1,14 +1,17 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"math"
 	"path/filepath"
 
 	"github.com/nightjarmq/nightjar/broker"
+	"github.com/nightjarmq/nightjar/internal/access"
 	"github.com/nightjarmq/nightjar/internal/auth"
 	"github.com/nightjarmq/nightjar/internal/config"
+	"github.com/nightjarmq/nightjar/internal/dynsec"
 )
 
 // fromFile makes the broker of a mosquitto.conf. The report says what became of
@@ -92,11 +95,6 @@ func missing(c *config.Config) (list config.Errors) {
 			no(l.Pos, "protocol http_api", "remove this listener")
 		}
 	}
-	for i := range c.Plugins {
-		if p := &c.Plugins[i]; p.Kind == config.DynamicSecurity {
-			no(p.Pos, "the dynamic security plugin", "use password_file and acl_file")
-		}
-	}
 	for i := range c.Bridges {
 		no(c.Bridges[i].Pos, "connection "+c.Bridges[i].Name, "remove the bridge")
 	}
@@ -126,81 +124,45 @@ func limits(cfg *broker.Config, c *config.Config) {
 
 // admission reads the password and ACL files of all listeners.
 func admission(cfg *broker.Config, c *config.Config) error {
-	gates := auth.Entrances{ByListener: make(map[string]auth.Entrance)}
-	lists := auth.Lists{ByListener: make(map[string]*auth.ACL)}
-	users, acls := make(map[string]*auth.Users), make(map[string]*auth.ACL)
-	restricted := false
-	for i := range c.Listeners {
-		l := &c.Listeners[i]
-		e := auth.Entrance{IDPrefix: c.Limits.ClientIDPrefix, UserIsClientID: l.UsernameAsClientID}
-		switch {
-		case l.IdentityAsUsername:
-			e.Identity = auth.CommonName
-		case l.SubjectAsUsername:
-			e.Identity = auth.Subject
-		}
-		var err error
-		if e.Users, err = load(users, l.Security.PasswordFile, auth.LoadUsers); err != nil {
-			return err
-		}
-		acl, err := load(acls, l.Security.ACLFile, auth.LoadACL)
-		if err != nil {
-			return err
-		}
-		restricted = restricted || acl != nil
-		gates.ByListener[listenerName(l)], lists.ByListener[listenerName(l)] = e, acl
+	var was *dynsec.Security
+	if d, ok := cfg.Commands.(*dynamic); ok {
+		was = d.security
 	}
-	if restricted || !everybody(c, &gates) { // a list is about users, so users are asked for
-		cfg.Auth = gate(gates, cfg.Log)
+	r, err := access.Load(c, was, cfg.Log)
+	if err != nil {
+		return err
 	}
-	if restricted {
-		cfg.Access = policy(lists, cfg.Log)
+	cfg.Auth, cfg.Access, cfg.Commands = nil, nil, nil
+	if r.Gate != nil {
+		cfg.Auth = r.Gate
 	}
-	warnOfFiles(users, acls, cfg.Log)
+	if r.Policy != nil {
+		cfg.Access = r.Policy
+	}
+	if r.Dynamic != nil {
+		cfg.Commands = &dynamic{r.Dynamic, cfg.Log}
+	}
 	return nil
 }
 
-// gate logs why somebody was refused, which the client is not told.
-func gate(e auth.Entrances, log *slog.Logger) *auth.Gate {
-	g := auth.NewGate(e, 0)
-	if log != nil {
-		g.Refused = func(a *broker.Attempt, why string) {
-			log.Warn("a client was refused", "client", a.ClientID, "user", a.Username.Value, "addr", a.Addr, "listener", a.Listener, "why", why)
-		}
-	}
-	return g
+// dynamic takes the commands of dynamic security.
+type dynamic struct {
+	security *dynsec.Security
+	log      *slog.Logger
 }
 
-// policy logs what was refused and which line of the list decided.
-func policy(l auth.Lists, log *slog.Logger) *auth.Policy {
-	p := auth.NewPolicy(l)
-	if log != nil {
-		p.Denied = func(c *broker.Client, action auth.Action, topic []byte, d auth.Decision) {
-			log.Info("not allowed", "client", c.ID, "user", c.User, "action", action.String(), "topic", string(topic), "rule", d.String())
-		}
-	}
-	return p
-}
+func (d *dynamic) Takes(topic string) bool { return topic == dynsec.Topic }
 
-// warnOfFiles tells of files that everybody may read, and of those that let
-// nobody in.
-func warnOfFiles(users map[string]*auth.Users, acls map[string]*auth.ACL, log *slog.Logger) {
-	if log == nil {
-		return
-	}
-	for path, u := range users {
-		if u.Len() == 0 {
-			log.Warn("the password file is empty: nobody can connect with a password", "file", path)
-		}
-		if open, err := auth.Exposed(path); err == nil && open {
-			log.Warn("everybody on this machine may read the password file: chmod 600 it", "file", path)
+func (d *dynamic) Refresh() error { return d.security.Refresh() }
+
+func (d *dynamic) Carry(_ context.Context, c broker.Command) broker.Outcome {
+	out := d.security.Command(c.Payload)
+	if d.log != nil {
+		for _, done := range out.Done {
+			d.log.Info("dynsec: " + c.ClientID + "/" + c.User + " | " + done)
 		}
 	}
-	for path, a := range acls {
-		if a.Empty() {
-			log.Warn("the access control list is empty: nobody may publish or subscribe", "file", path)
-		}
-	}
+	return broker.Outcome{Answer: broker.Message{Topic: dynsec.Response, Payload: out.Answer}, Kick: out.Kick, Recheck: out.Changed}
 }
 
 // warnOfKeys tells of private keys that everybody may read.
@@ -215,33 +177,6 @@ func warnOfKeys(c *config.Config, log *slog.Logger) {
 			}
 		}
 	}
-}
-
-// everybody reports whether no listener asks who a client is.
-func everybody(c *config.Config, g *auth.Entrances) bool {
-	for i := range c.Listeners {
-		l := &c.Listeners[i]
-		if e := g.ByListener[listenerName(l)]; !l.Security.AllowAnonymous || e.Users != nil || e.Identity != auth.NoIdentity || e.IDPrefix != "" || e.UserIsClientID {
-			return false
-		}
-	}
-	return true
-}
-
-// load reads a file once, however many listeners name it.
-func load[T any](known map[string]*T, path string, read func(string) (*T, error)) (*T, error) {
-	if path == "" {
-		return nil, nil
-	}
-	if v, ok := known[path]; ok {
-		return v, nil
-	}
-	v, err := read(path)
-	if err != nil {
-		return nil, err
-	}
-	known[path] = v
-	return v, nil
 }
 
 // tellIgnored warns of the lines without effect.

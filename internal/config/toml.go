@@ -34,8 +34,9 @@ type document struct {
 
 type tomlUsers struct {
 	Anonymous     *bool   `toml:"anonymous"`
-	Passwords     *string `toml:"passwords"` // path
-	ACL           *string `toml:"acl"`       // path
+	Passwords     *string `toml:"passwords"`        // path
+	ACL           *string `toml:"acl"`              // path
+	Dynamic       *string `toml:"dynamic_security"` // path
 	EmptyClientID *bool   `toml:"empty_client_id"`
 	AutoIDPrefix  *string `toml:"auto_id_prefix"`
 }

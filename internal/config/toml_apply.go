@@ -21,6 +21,7 @@ func (r *reader) general(d *document) {
 	c.User, c.PIDFile, c.NoDelay = d.User, d.PIDFile, d.NoDelay
 	c.SysInterval, c.NoControl = time.Duration(d.SysInterval), no(d.Control)
 	r.global = r.merged(&d.Users, &tomlUsers{})
+	r.global.Plugins = nil // every listener has its own
 	c.Limits = Limits{
 		MaxInflightMessages: l.InflightMessages.value(), MaxInflightBytes: l.InflightBytes.value(),
 		MaxQueuedMessages: l.QueuedMessages.value(), MaxQueuedBytes: l.QueuedBytes.value(),
@@ -72,6 +73,9 @@ func (r *reader) merged(all, own *tomlUsers) security {
 		if u.ACL != nil {
 			s.ACLFile = *u.ACL
 		}
+		if u.Dynamic != nil {
+			s.Plugins = r.dynamicSecurity(*u.Dynamic)
+		}
 		if u.EmptyClientID != nil {
 			s.RefuseEmptyClientID = !*u.EmptyClientID
 		}
@@ -80,6 +84,20 @@ func (r *reader) merged(all, own *tomlUsers) security {
 		}
 	}
 	return s
+}
+
+// dynamicSecurity returns the plugin that has a file; "" is none.
+func (r *reader) dynamicSecurity(file string) []int {
+	if file == "" {
+		return nil
+	}
+	for i := range r.cfg.Plugins {
+		if r.cfg.Plugins[i].Option("config_file") == file {
+			return []int{i}
+		}
+	}
+	r.cfg.Plugins = append(r.cfg.Plugins, Plugin{Pos: r.pos, Kind: DynamicSecurity, Options: []PluginOption{{"config_file", file}}})
+	return []int{len(r.cfg.Plugins) - 1}
 }
 
 // tomlLog applies [log], with the words of mosquitto.conf.

@@ -28,6 +28,11 @@ type Config struct {
 	// to the broker's own topics. See [Hub.SetAccess].
 	Access Access
 
+	// Command takes what clients that may publish below $CONTROL/ publish there; no
+	// subscriber receives it. It must not block and not keep the payload. The code is
+	// that of the acknowledgement. nil: nobody may.
+	Command func(from *Client, topic, payload []byte) packet.Code
+
 	// Batch and Release lend a batch to work that no connection started: wills,
 	// expiry, publishing from within the process.
 	Batch   func() *transport.Batch
@@ -63,6 +68,12 @@ type Access interface {
 	Subscribe(c *Client, f topic.Filter, qos byte) bool
 	// Receive: may the client be sent a message with the topic?
 	Receive(c *Client, topic []byte) bool
+}
+
+// Unsubscriber is an Access that decides who may give a subscription up. With any
+// other everybody may.
+type Unsubscriber interface {
+	Unsubscribe(c *Client, f topic.Filter) bool
 }
 
 // Hub connects publishers and subscribers. Make it with New.

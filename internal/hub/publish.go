@@ -40,6 +40,12 @@ func (h *Hub) Publish(b *transport.Batch, from *Client, pub *message.Publication
 		l.Stats.Dropped[TooLarge]++
 		return packet.QuotaExceeded, 0, nil
 	}
+	if from != nil && h.isCommand(pub.Topic) {
+		code := h.cfg.Command(from, pub.Topic, pub.Payload)
+		l.begin()
+		t, err := h.submit(b, l, from, pub, incoming)
+		return code, t, err
+	}
 	if pub.Retain { // [MQTT-3.3.1-8]
 		return h.publishRetained(b, l, from, pub, incoming)
 	}

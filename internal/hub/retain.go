@@ -25,12 +25,18 @@ func ownTopic(name []byte) bool {
 	return false
 }
 
+// mayPublish asks Access. Of the broker's own topics clients write to commands only,
+// and those must be allowed by somebody.
 func (h *Hub) mayPublish(c *Client, pub *message.Publication) bool {
-	if ownTopic(pub.Topic) {
-		return false
-	}
 	a := h.access()
+	if ownTopic(pub.Topic) {
+		return h.isCommand(pub.Topic) && a != nil && a.Publish(c, pub.Topic, pub.QoS, pub.Retain)
+	}
 	return a == nil || a.Publish(c, pub.Topic, pub.QoS, pub.Retain)
+}
+
+func (h *Hub) isCommand(name []byte) bool {
+	return h.cfg.Command != nil && name[0] == '$' && bytes.HasPrefix(name, ownPrefixes[1])
 }
 
 // retainable reports whether the message may become a retained one.

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -202,6 +203,9 @@ func (h *Hub) Unsubscribe(b *transport.Batch, ln *Link, filters []string, answer
 		switch {
 		case err != nil:
 			codes[i] = packet.TopicFilterInvalid
+		case !h.mayUnsubscribe(c, f):
+			l.Stats.Denied++
+			codes[i] = packet.NotAuthorized
 		case !c.subs.remove(f):
 			codes[i] = packet.NoSubscriptionExisted
 		default:
@@ -220,4 +224,69 @@ func (h *Hub) Unsubscribe(b *transport.Batch, ln *Link, filters []string, answer
 		}
 	}
 	return c.replySubscribe(b, l, recs, answer(nil, codes))
+}
+
+// unrouted undoes what a subscription that was removed has left. [MQTT-3.10.4-2]
+func (c *Client) unrouted(f topic.Filter) {
+	c.hub.routes.Unsubscribe(c, f)
+	if f.Share != "" {
+		c.hub.shared.Add(-1)
+		return
+	}
+	c.replay = slices.DeleteFunc(c.replay, func(r replay) bool { return r.filter == f.Filter })
+}
+
+func (h *Hub) mayUnsubscribe(c *Client, f topic.Filter) bool {
+	u, ok := h.access().(Unsubscriber)
+	return !ok || u.Unsubscribe(c, f)
+}
+
+// Recheck asks Access again about every subscription and removes those that are no
+// longer allowed. Whose they were is disconnected, so that the client subscribes
+// again and hears the refusal.
+func (h *Hub) Recheck(b *transport.Batch) {
+	a := h.access()
+	if a == nil {
+		return
+	}
+	h.Clients(func(c *Client) bool {
+		l := c.recheck(a)
+		if l != nil {
+			l.Kick(b, packet.NotAuthorized, "", errNotAllowed) // [MQTT-3.14.0-1]
+		}
+		return true
+	})
+}
+
+var errNotAllowed = errors.New("a subscription is no longer allowed")
+
+// recheck removes subscriptions and returns the connection to end, nil for none.
+func (c *Client) recheck(a Access) *Link {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ended {
+		return nil
+	}
+	var recs []store.Record
+	removed := false
+	for _, s := range slices.Clone(c.subs.list) {
+		if a.Subscribe(c, s.filter, s.options.QoS) {
+			continue
+		}
+		removed = true
+		c.subs.remove(s.filter)
+		c.unrouted(s.filter)
+		if c.durable != 0 {
+			recs = append(recs, &store.Unsubscribed{Session: c.durable, Filter: s.filter.String()})
+		}
+	}
+	if len(recs) > 0 {
+		if _, err := c.hub.store.Submit(recs...); err != nil {
+			c.hub.log.Error("store that subscriptions are no longer allowed", "client", c.ID, "err", err)
+		}
+	}
+	if !removed {
+		return nil
+	}
+	return c.link.Load()
 }

@@ -42,6 +42,8 @@ var (
 	ErrPeerDone = errors.New("the peer has ended the conversation")
 	// ErrServerClosed: the context of Run ended.
 	ErrServerClosed = errors.New("the server stops")
+	// ErrKicked: an administrator ended the connection.
+	ErrKicked = errors.New("disconnected by an administrator")
 	// ErrListenerClosed: the listener was closed together with its connections.
 	ErrListenerClosed = errors.New("the listener was closed")
 	// ErrTLSOnPlain: the first bytes are a TLS handshake.
