@@ -22,7 +22,7 @@ type delivery struct {
 	alike      []*delivery // acknowledged, and may have been this one: see acknowledged
 	vague      bool        // first sent on a connection before 5.0
 	may        bool        // need not come
-	replay     bool        // a retained message that a SUBSCRIBE brings
+	replay     string      // the filter whose SUBSCRIBE brings it, a retained message
 	group      string      // the shared subscription it came by
 }
 
@@ -181,25 +181,14 @@ func (s *session) checkWindow() error {
 
 // match finds the delivery that has come. Messages of a publisher on one topic
 // and with one QoS do not overtake each other. [MQTT-4.6.0-5] [MQTT-4.6.0-6]
+//
+// What overtakes nothing is meant rather than what overtakes a delivery that need
+// not come: two messages without payload look alike.
 func (r *reference) match(s *session, a *arrival) (*delivery, error) {
-	reason := fmt.Errorf("nothing like it is owed")
-	var passed []*delivery
-	for _, d := range s.owed {
-		if d.topic != a.topic {
-			continue
-		}
-		if d.state == waiting && d.payload == string(a.Payload) {
-			err := r.same(s, d, a)
-			if err == nil {
-				if e := s.overtakes(d, passed); e != nil {
-					reason = e
-					continue
-				}
-				return d, nil
-			}
-			reason = err
-		}
-		passed = append(passed, d)
+	d, _, _ := r.find(s, a, func(*delivery) bool { return false })
+	if d != nil {
+		r.excuse(s, d, a)
+		return d, nil
 	}
 	t := &taken{s: s, a: a}
 	if r.take(t, make(map[*floating]bool)) {
@@ -207,22 +196,68 @@ func (r *reference) match(s *session, a *arrival) (*delivery, error) {
 		s.owed = append(s.owed, t.d)
 		return t.d, nil
 	}
-	return nil, reason
-}
-
-// overtakes: d comes although the deliveries passed were there before.
-func (s *session) overtakes(d *delivery, passed []*delivery) error {
+	d, passed, reason := r.find(s, a, func(p *delivery) bool { return p.may })
+	if d == nil {
+		return nil, reason
+	}
+	r.excuse(s, d, a)
 	for _, p := range passed {
-		// Choice: with QoS 0 a retained message that a subscription brings may be late.
-		if p.from != d.from || p.qos != d.qos || p.group != "" || p.replay && p.qos == 0 || p.state == received || p.state == sent && !p.again {
-			continue
-		}
-		if !p.may {
-			return fmt.Errorf("it overtakes %q of the same publisher and topic [MQTT-4.6.0-5]", p.payload)
-		}
 		s.remove(p) // it must not come any more
 	}
-	return nil
+	return d, nil
+}
+
+// find returns the first delivery of s that is like a and overtakes only those
+// that may be passed, and these.
+func (r *reference) find(s *session, a *arrival, may func(*delivery) bool) (d *delivery, passed []*delivery, reason error) {
+	reason = fmt.Errorf("nothing like it is owed")
+	var before []*delivery
+	for _, d := range s.owed {
+		if d.topic != a.topic {
+			continue
+		}
+		if d.state == waiting && d.payload == string(a.Payload) {
+			err := r.same(s, d, a)
+			if err == nil {
+				passed = overtaken(d, before)
+				i := slices.IndexFunc(passed, func(p *delivery) bool { return !may(p) })
+				if i < 0 {
+					return d, passed, nil
+				}
+				err = fmt.Errorf("it overtakes %q of the same publisher and topic [MQTT-4.6.0-5]", passed[i].payload)
+			}
+			reason = err
+		}
+		before = append(before, d)
+	}
+	return nil, nil, reason
+}
+
+// excuse: if what has come need not have come, then of those that could be meant
+// too one less must.
+func (r *reference) excuse(s *session, d *delivery, a *arrival) {
+	if !d.may {
+		return
+	}
+	for _, o := range s.owed {
+		if !o.may && o.state == waiting && o.replay != "" && r.same(s, o, a) == nil {
+			d.may, o.may = false, true
+			return
+		}
+	}
+}
+
+// overtaken returns those of the deliveries before d that should have come before
+// it.
+func overtaken(d *delivery, before []*delivery) (passed []*delivery) {
+	for _, p := range before {
+		// Choice: with QoS 0 a retained message that a subscription brings may be late.
+		late := p.replay != "" && p.qos == 0
+		if p.from == d.from && p.qos == d.qos && p.group == "" && !late && (p.state == waiting || p.state == sent && p.again) {
+			passed = append(passed, p)
+		}
+	}
+	return passed
 }
 
 // same compares the PUBLISH with what is owed.
@@ -306,7 +341,7 @@ func (r *reference) settled() error {
 		used := s.count(func(d *delivery) bool { return d.connection || d.state == received })
 		for _, d := range s.owed {
 			missing := d.again && used < s.window ||
-				d.state == waiting && !d.may && !d.expired(r.now) && (d.qos == 0 && !d.replay || live < s.window)
+				d.state == waiting && !d.may && !d.expired(r.now) && (d.qos == 0 && d.replay == "" || live < s.window)
 			if missing {
 				return fmt.Errorf("%s has not got %q on %q, QoS %d, from %s", s.id, d.payload, d.topic, d.qos, d.from)
 			}
@@ -355,7 +390,7 @@ func (f *floating) allIdle() bool {
 func (r *reference) purge() {
 	for _, s := range r.sessions {
 		s.owed = slices.DeleteFunc(s.owed, func(d *delivery) bool {
-			return d.state == waiting && (d.qos == 0 && !d.replay || d.expired(r.now))
+			return d.state == waiting && (d.qos == 0 && d.replay == "" || d.expired(r.now))
 		})
 	}
 	r.floating = slices.DeleteFunc(r.floating, func(f *floating) bool { return f.expired(r.now) || f.qos == 0 })

@@ -307,7 +307,7 @@ func (r *reference) retain(m *message) {
 		for _, d := range s.owed {
 			// Choice: a retained message that a subscription brings, and that was
 			// replaced before it could be sent, need not be sent any more.
-			d.may = d.may || d.replay && d.topic == m.topic
+			d.may = d.may || d.replay != "" && d.topic == m.topic
 		}
 	}
 	if m.payload == "" { // [MQTT-3.3.1-6] [MQTT-3.3.1-7]
@@ -327,7 +327,7 @@ func (r *reference) subscribe(s *session, filter string, o packet.Options, id ui
 		for _, t := range slices.Sorted(maps.Keys(r.retained)) {
 			m := r.retained[t]
 			if matches(plain, m.topic) && !m.expired(r.now) {
-				d := &delivery{message: m, qos: min(m.qos, o.QoS), retain: yes, born: r.now, replay: true} // [MQTT-3.3.1-8]
+				d := &delivery{message: m, qos: min(m.qos, o.QoS), retain: yes, born: r.now, replay: filter} // [MQTT-3.3.1-8]
 				d.ids = identifiers(id)
 				s.owed = append(s.owed, d)
 			}
@@ -341,6 +341,11 @@ func (r *reference) unsubscribe(s *session, filter string) packet.Code {
 		return packet.NoSubscriptionExisted
 	}
 	delete(s.subs, filter) // [MQTT-3.10.4-1]; Choice: what is queued is still delivered.
+	for _, d := range s.owed {
+		// Choice: a retained message is looked up when it is its turn, and need not come
+		// if the subscription that brings it has gone. [MQTT-3.10.4-2]
+		d.may = d.may || d.replay == filter && d.state == waiting
+	}
 	return packet.Success
 }
 
