@@ -415,7 +415,7 @@ func FuzzConfig(f *testing.F) {
 		c, r, err := Parse(strings.NewReader(text), "fuzz.conf", Options{})
 		lines := 0
 		for line := range strings.Lines(text) {
-			if line[0] != '#' && strings.Trim(line, " \r\n") != "" {
+			if line[0] != '#' && strings.Trim(strings.TrimRight(line, "\r\n"), " ") != "" {
 				lines++
 			}
 		}
