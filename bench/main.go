@@ -40,7 +40,7 @@ func measure(ctx context.Context, rounds int, only, out string) error {
 	if err != nil {
 		return err
 	}
-	t := &table{values: make(map[cell][]float64), faults: make(map[cell]string)}
+	t := newTable()
 	for round := range rounds {
 		for _, l := range loads() {
 			if only != "" && !strings.Contains(","+only+",", ","+l.name+",") {

@@ -23,23 +23,24 @@ import (
 
 // report is what this program reads of the output of nightjar bench.
 type report struct {
-	Steps []struct {
-		Name       string
-		Lost       int64
-		Duplicated int64
-		Disordered int64
-		Foreign    int64
-		Broken     int
-		Latency    *struct{ P50, P99 float64 } `json:"latency_us"`
-		Server     struct {
-			PerUnit  float64 `json:"cpu_us_per_unit"`
-			PerUnitB float64 `json:"rss_per_unit"`
-			Growth   float64 `json:"rss_growth"`
-		}
-		Self struct {
-			PerUnit float64 `json:"cpu_us_per_unit"`
-		}
-	}
+	Steps []step
+}
+
+type step struct {
+	Name       string
+	Lost       int64
+	Duplicated int64
+	Disordered int64
+	Foreign    int64
+	Broken     int
+	Latency    *struct{ P50, P99 float64 } `json:"latency_us"`
+	Server     process
+	Self       process
+}
+
+type process struct {
+	PerUnit  float64 `json:"cpu_us_per_unit"`
+	PerUnitB float64 `json:"rss_per_unit"`
 }
 
 // run starts a broker, puts the load on it, and ends it.

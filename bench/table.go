@@ -19,6 +19,10 @@ type table struct {
 	faults map[cell]string
 }
 
+func newTable() *table {
+	return &table{values: make(map[cell][]float64), faults: make(map[cell]string)}
+}
+
 func (t *table) put(row, broker string, v float64) {
 	if !slices.Contains(t.rows, row) {
 		t.rows = append(t.rows, row)

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestMedian(t *testing.T) {
+	for _, c := range []struct {
+		values []float64
+		want   float64
+	}{{[]float64{3}, 3}, {[]float64{5, 1}, 3}, {[]float64{9, 1, 2}, 2}, {[]float64{4, 1, 3, 2}, 2.5}} {
+		if got := median(c.values); got != c.want {
+			t.Errorf("median of %v is %v, want %v", c.values, got, c.want)
+		}
+	}
+}
+
+// one is a report with one step.
+func one(perUnit float64, lost int64) *report {
+	r := new(report)
+	r.Steps = append(r.Steps, step{Name: "pair", Lost: lost})
+	r.Steps[0].Server.PerUnit = perUnit
+	return r
+}
+
+// A table shows medians, the ratio to the baseline, what was lost, and who failed.
+func TestTable(t *testing.T) {
+	l := &load{name: "pair"}
+	tab := newTable()
+	for _, v := range []float64{2, 4, 3} {
+		tab.add(l, "nightjar", one(v, 0), nil)
+	}
+	tab.add(l, baseline, one(12, 0), nil)
+	tab.add(l, "lossy", one(1, 7), nil)
+	tab.add(l, "gone", nil, errors.New("it ended"))
+	name := filepath.Join(t.TempDir(), "figures.md")
+	if err := os.WriteFile(name, []byte("before\n"+begin+"old\n"+end+"after\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	brokers := []contender{{name: "nightjar"}, {name: "lossy"}, {name: "gone"}, {name: baseline}}
+	if err := tab.write(name, brokers, 3); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(b)
+	for _, want := range []string{
+		"| pair: CPU µs | 3 (0.25) | 1 (0.08) !7| | 12 (1.00) |\n", "| pair: failed | | | 1 | |\n", "before\n" + begin, end + "after\n",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is missing in\n%s", want, text)
+		}
+	}
+	if strings.Contains(text, "old\n") {
+		t.Errorf("the old figures are still there:\n%s", text)
+	}
+	if err := os.WriteFile(name, []byte("nothing to replace"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := tab.write(name, brokers, 3); err == nil {
+		t.Error("figures were written to a file without a place for them")
+	}
+}
