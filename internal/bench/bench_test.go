@@ -59,6 +59,7 @@ func TestEveryScenario(t *testing.T) {
 					o := Options{
 						Scenario: s.Name, URL: url, TLS: &tls.Config{InsecureSkipVerify: true}, Version: max(v, s.Defaults.Version), PID: os.Getpid(), QoS: 1,
 						Messages: 300, Rate: 3000, Subscribers: 4, Connections: 8, Hold: time.Millisecond, Quiet: time.Minute,
+						Durable: v == packet.V5,
 					}
 					if s.Name == "wildcard" {
 						o.QoS = 0

@@ -13,15 +13,16 @@ func (r *run) offline() error {
 	}
 	o, g := &r.o, r.ledger
 	away, err := r.open(1, func(int) *link {
-		l := r.session("sleeper", false)
+		l := r.client("sleeper", 0)
 		l.filters = r.filter(r.topic("offline"))
+		l.staysAway()
 		return l
 	})
 	if err != nil {
 		return err
 	}
 	away[0].disconnect()
-	defer r.forget("sleeper")
+	r.kept = away
 	pubs, err := r.open(1, func(i int) *link { return r.client("pub", i) })
 	if err != nil {
 		return err
@@ -39,7 +40,8 @@ func (r *run) offline() error {
 	}
 	r.done = r.delivered(o.Messages)
 	return r.read("drain", func() *link {
-		l := r.session("sleeper", false)
+		l := r.client("sleeper", 0)
+		l.staysAway()
 		g.receives(l, 0, 1, o.Messages)
 		return l
 	})
@@ -88,16 +90,6 @@ func (r *run) read(step string, make func() *link) error {
 	return err
 }
 
-// forget ends a session that would stay.
-func (r *run) forget(name string) {
-	ls, err := r.open(1, func(int) *link { return r.session(name, true) })
-	if err != nil {
-		r.leftBehind(err)
-		return
-	}
-	ls[0].disconnect()
-}
-
 func (r *run) leftBehind(err error) {
 	if r.ctx.Err() == nil {
 		r.report.Notes = append(r.report.Notes, "could not tidy up: "+err.Error())
@@ -143,7 +135,7 @@ func (r *run) retained() error {
 func (r *run) clearRetained(l *link) {
 	g := r.ledger
 	window, sent, acked := min(r.o.Window, l.window), 0, 0
-	l.onAck = func(*link, packet.Code) { acked++ }
+	l.onAck = func(*link, uint16, packet.Code) { acked++ }
 	var frame []byte
 	err := r.await(func() int64 { return int64(acked) }, func() bool {
 		for ; sent < len(g.streams) && sent-acked < window && l.state == ready; sent++ {

@@ -53,7 +53,7 @@ type ledger struct {
 	duplicated, disordered, bad int64
 	resent, refused             int64
 	timing                      bool
-	latency                     histogram
+	latency, ackLatency         histogram
 }
 
 func newLedger(e *engine, run uint64, window, size int) *ledger {
@@ -87,7 +87,10 @@ func (g *ledger) stream(from *link, topic string, qos byte, retain bool, copies 
 
 // acknowledges has the acknowledgements of l counted for its only stream.
 func (g *ledger) acknowledges(l *link, s *stream) {
-	l.onAck = func(_ *link, code packet.Code) {
+	l.onAck = func(_ *link, id uint16, code packet.Code) {
+		if l.due != nil && g.timing {
+			g.ackLatency.add(g.e.now - l.due[id])
+		}
 		s.acked++
 		g.acked++
 		if code.Failed() {
@@ -192,7 +195,11 @@ func (g *ledger) fillWindows() {
 // publish sends the next message of s with the given time.
 func (g *ledger) publish(s *stream, at int64) {
 	if s.idAt > 0 {
-		binary.BigEndian.PutUint16(s.frame[s.idAt:], s.from.newID())
+		id := s.from.newID()
+		binary.BigEndian.PutUint16(s.frame[s.idAt:], id)
+		if s.from.due != nil {
+			s.from.due[id] = at
+		}
 	}
 	p := s.frame[s.payloadAt:]
 	binary.BigEndian.PutUint32(p[atNumber:], uint32(s.sent))

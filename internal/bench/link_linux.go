@@ -44,10 +44,11 @@ type link struct {
 
 	window  int // Receive Maximum of the broker
 	lastID  uint16
-	unacked []uint64 // packet identifiers in use, a bit each; nil before the first
+	unacked []uint64         // packet identifiers in use, a bit each; nil before the first
+	due     map[uint16]int64 // when each packet was due; nil: nobody asks
 
 	onMessage func(l *link, topic, payload []byte, dup bool)
-	onAck     func(l *link, code packet.Code)
+	onAck     func(l *link, id uint16, code packet.Code)
 	onReady   func(l *link)
 	onEnd     func(l *link, err error)
 
@@ -56,6 +57,14 @@ type link struct {
 }
 
 var errPeer = errors.New("the broker does not follow the protocol")
+
+// staysAway makes the session of l one that outlives its connections.
+func (l *link) staysAway() {
+	l.connect.CleanStart = false
+	if l.connect.Version >= packet.V5 {
+		l.connect.SessionExpiry = packet.Some(uint32(86400))
+	}
+}
 
 // established is called when bytes can be exchanged.
 func (l *link) established() {
@@ -385,7 +394,7 @@ func (l *link) acknowledged(id uint16, code packet.Code) error {
 	}
 	l.unacked[id>>6] &^= 1 << (id & 63)
 	if l.onAck != nil {
-		l.onAck(l, code)
+		l.onAck(l, id, code)
 	}
 	return nil
 }

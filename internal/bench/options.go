@@ -21,12 +21,13 @@ type Options struct {
 	TLS      *tls.Config // for mqtts and wss; nil: the system's trust
 	Sources  []string    // local addresses to connect from, in turns: one address has some 28,000 ports
 
-	Messages    int // to publish, in all
-	Connections int // publishers, or connections of the scenario
-	Subscribers int // or subscriptions of the scenario
-	Window      int // messages of one publisher on their way
-	Size        int // bytes of a payload
-	Rate        int // messages a second, of paced
+	Messages    int  // to publish, in all
+	Connections int  // publishers, or connections of the scenario
+	Subscribers int  // or subscriptions of the scenario
+	Window      int  // messages of one publisher on their way
+	Size        int  // bytes of a payload
+	Rate        int  // messages a second, of paced
+	Durable     bool // sessions of subscribers outlive their connections, so that a broker has to keep what they wait for
 	Hold        time.Duration
 	Quiet       time.Duration // give up when nothing has moved for so long; 0: 10 s
 

@@ -36,14 +36,16 @@ type Step struct {
 	Refused        int64 `json:"refused"`
 	Broken         int   `json:"broken"` // connections that the broker closed
 
-	Latency *Latency `json:"latency_us,omitempty"`
-	Server  *Process `json:"server,omitempty"` // with a process id
-	Self    Process  `json:"self"`
+	Latency    *Latency `json:"latency_us,omitempty"`
+	AckLatency *Latency `json:"ack_latency_us,omitempty"` // until the publisher has its PUBACK or PUBCOMP; paced only
+	Server     *Process `json:"server,omitempty"`         // with a process id
+	Self       Process  `json:"self"`
 
 	PerSubscriber []int64 `json:"per_subscriber,omitempty"` // of a shared subscription
 }
 
-// Latency is in microseconds, from the moment a message was handed to the sockets, or was due, to the check.
+// Latency is in microseconds, from the moment a message was handed to the sockets, or was due, to the check of its arrival
+// or to its acknowledgement.
 type Latency struct {
 	P50   float64 `json:"p50"`
 	P90   float64 `json:"p90"`
@@ -122,16 +124,21 @@ func (s *Step) write(out io.Writer) {
 	if len(s.PerSubscriber) > 0 {
 		fmt.Fprintf(w, "members\t%d\n", s.PerSubscriber)
 	}
-	if l := s.Latency; l != nil {
-		fmt.Fprintf(w, "latency\tp50 %s, p90 %s, p99 %s, p99.9 %s, p99.99 %s, max %s\n", micros(l.P50), micros(l.P90),
-			micros(l.P99), micros(l.P999), micros(l.P9999), micros(l.Max))
-	}
+	s.Latency.write(w, "latency")
+	s.AckLatency.write(w, "acknowledged")
 	if s.Server != nil {
 		s.Server.write(w, "server", s.Unit)
 	}
 	s.Self.write(w, "this tool", s.Unit)
 	if s.Server != nil && s.Self.CPU > s.Server.CPU {
 		fmt.Fprintf(w, "\tmaking this load took more CPU time than serving it\n")
+	}
+}
+
+func (l *Latency) write(w io.Writer, name string) {
+	if l != nil {
+		fmt.Fprintf(w, "%s\tp50 %s, p90 %s, p99 %s, p99.9 %s, p99.99 %s, max %s\n", name, micros(l.P50), micros(l.P90),
+			micros(l.P99), micros(l.P999), micros(l.P9999), micros(l.Max))
 	}
 }
 

@@ -22,7 +22,8 @@ type run struct {
 	ledger  *ledger
 	report  Report
 	broken  int
-	current string // step
+	kept    []*link // their sessions would stay
+	current string  // step
 	done    func() (done, of int64)
 }
 
@@ -59,7 +60,9 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	}
 	r.ledger = newLedger(r.e, binary.BigEndian.Uint64(id[:]), o.Window, o.Size)
 	r.report = Report{Scenario: o.Scenario, Broker: o.URL, Parameters: r.parameters()}
-	if err := r.play(); err != nil {
+	err = r.play()
+	r.forgetKept()
+	if err != nil {
 		return nil, fmt.Errorf("%s: %w", o.Scenario, err)
 	}
 	return &r.report, nil
@@ -75,7 +78,7 @@ func (r *run) play() error {
 
 func (r *run) parameters() map[string]any {
 	o := &r.o
-	p := map[string]any{"version": o.Version.String(), "qos": o.QoS, "size": o.Size}
+	p := map[string]any{"version": o.Version.String(), "qos": o.QoS, "size": o.Size, "durable": o.Durable}
 	for name, n := range map[string]int{"messages": o.Messages, "connections": o.Connections, "subscribers": o.Subscribers,
 		"window": o.Window, "rate": o.Rate} {
 		if n > 0 {
@@ -118,7 +121,30 @@ func (r *run) client(name string, i int) *link {
 func (r *run) subscriber(name string, i int, filter string) *link {
 	l := r.client(name, i)
 	l.filters = r.filter(filter)
+	if r.o.Durable {
+		l.staysAway()
+		r.kept = append(r.kept, l)
+	}
 	return l
+}
+
+// forgetKept ends the sessions that would stay.
+func (r *run) forgetKept() {
+	for _, l := range r.kept {
+		l.onEnd = nil
+		l.disconnect()
+	}
+	links, err := r.open(len(r.kept), func(i int) *link {
+		l := r.client("", 0)
+		l.connect.ClientID = r.kept[i].connect.ClientID
+		return l
+	})
+	if err != nil {
+		r.leftBehind(fmt.Errorf("sessions: %w", err))
+	}
+	for _, l := range links {
+		l.disconnect()
+	}
 }
 
 func (r *run) filter(f string) []packet.SubscribeFilter {

@@ -3,8 +3,6 @@ package bench
 import (
 	"fmt"
 	"time"
-
-	"github.com/nightjarmq/nightjar/packet"
 )
 
 // measure drives all streams: a tenth of the messages to warm up, then the measured ones.
@@ -144,6 +142,11 @@ func (r *run) paced() error {
 		return err
 	}
 	r.e.precise = true
+	for _, s := range g.streams {
+		if s.qos > 0 {
+			s.from.due = make(map[uint16]int64)
+		}
+	}
 	if err := r.pace(warm(each)); err != nil {
 		return err
 	}
@@ -155,7 +158,7 @@ func (r *run) paced() error {
 		return g.delivered - was, err
 	})
 	if err == nil {
-		s.Latency = g.latency.latency()
+		s.Latency, s.AckLatency = g.latency.latency(), g.ackLatency.latency()
 	}
 	return err
 }
@@ -311,14 +314,4 @@ func (r *run) needsAcks() error {
 		return fmt.Errorf("QoS 1 or 2 is needed: acknowledgements are counted")
 	}
 	return nil
-}
-
-// session is a client whose session outlives its connection.
-func (r *run) session(name string, clean bool) *link {
-	l := r.client(name, 0)
-	l.connect.CleanStart = clean
-	if r.o.Version >= packet.V5 && !clean {
-		l.connect.SessionExpiry = packet.Some(uint32(86400))
-	}
-	return l
 }

@@ -35,6 +35,7 @@ type benchCommand struct {
 	Window      int           `short:"w" help:"How many messages of one publisher may be on their way; 1 is ping-pong." placeholder:"N"`
 	Size        int           `help:"Bytes of a payload, at least 24. Default: 64." placeholder:"BYTES"`
 	Rate        int           `help:"Messages a second (paced)." placeholder:"N"`
+	Durable     bool          `help:"Sessions of subscribers outlive their connections."`
 	Hold        time.Duration `help:"How long idle connections stay silent." placeholder:"TIME"`
 	Quiet       time.Duration `help:"Give up on messages when nothing has moved for so long. Default: 10s." placeholder:"TIME"`
 	JSON        bool          `name:"json" help:"Print a JSON object for each scenario, on a line."`
@@ -85,7 +86,7 @@ func (c *benchCommand) options() (bench.Options, error) {
 	o := bench.Options{
 		URL: c.URL, PID: c.PID, QoS: c.QoS, Username: c.Username, Password: c.Password, Prefix: c.Prefix, Sources: c.Source,
 		Messages: c.Messages, Connections: c.Connections, Subscribers: c.Subscribers, Window: c.Window, Size: c.Size,
-		Rate: c.Rate, Hold: c.Hold, Quiet: c.Quiet,
+		Rate: c.Rate, Durable: c.Durable, Hold: c.Hold, Quiet: c.Quiet,
 	}
 	switch c.Protocol {
 	case "3.1.1":
