@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -37,6 +38,7 @@ type Broker struct {
 	queues  *budget.Budget  // what waits in memory for windows; nil: no limit
 
 	commands chan Command // for carry
+	running  atomic.Bool  // Run has begun and was not told to end
 
 	reloading sync.Mutex // held by Reload; the first of all locks
 	mu        sync.Mutex // guards what follows
@@ -175,6 +177,8 @@ func (b *Broker) Run(ctx context.Context) error {
 	if b.control != nil {
 		work.Go(func() { b.control.Serve(workCtx) })
 	}
+	b.running.Store(true) // before anybody is served
+	defer b.running.Store(false)
 	served := make(chan error, 1)
 	work.Go(func() { served <- b.net.Run(netCtx) })
 	var err error
@@ -182,6 +186,7 @@ func (b *Broker) Run(ctx context.Context) error {
 	case err = <-served:
 	case <-ctx.Done():
 		b.log.Info("stopping")
+		b.running.Store(false)
 		b.goodbye()
 		stopNet()
 		err = <-served

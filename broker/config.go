@@ -148,6 +148,7 @@ type Listener struct {
 	WebSocketPath  string       // "" accepts any path
 	AllowedOrigins []string     // of browsers; empty: all
 	HTTP           http.Handler // serves requests that are not WebSocket upgrades
+	HTTPOnly       bool         // with HTTP: it serves all requests, and nobody speaks MQTT here
 
 	// MaxHeader is the most bytes of an HTTP request's head; 0: 8 KiB.
 	MaxHeader int

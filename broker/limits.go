@@ -62,6 +62,9 @@ func (c *Config) transportListener(l Listener) transport.ListenerConfig {
 		WebSocket: l.WebSocket, WebSocketPath: l.WebSocketPath, AllowedOrigins: l.AllowedOrigins, HTTP: l.HTTP, MaxHeader: l.MaxHeader,
 		Proxy: l.Proxy, UnixMode: l.UnixMode, MaxConnections: l.MaxConnections, Data: c.limits(&l),
 	}
+	if t.NoUpgrade = l.HTTPOnly && l.HTTP != nil; t.NoUpgrade {
+		t.WebSocket = true
+	}
 	if l.WebSocket {
 		t.Subprotocols = []string{"mqtt", "mqttv3.1"} // [MQTT-6.0.0-3]
 	}

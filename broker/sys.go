@@ -81,54 +81,19 @@ func (s *sys) version() string {
 }
 
 func (s *sys) update(ctx context.Context, since time.Duration) {
-	t, g, st := s.b.hub.Totals(), s.b.hub.Gauges(), s.b.store.Stats()
-	retained, retainedBytes := s.b.hub.Retained()
 	s.publish(ctx, "uptime", fmt.Sprintf("%d seconds", int(time.Since(s.started).Seconds())))
-	s.clients(ctx, &g)
-	s.traffic(ctx, &t)
-	s.number(ctx, "subscriptions/count", int64(g.Subscriptions))
-	s.number(ctx, "shared_subscriptions/count", int64(g.Shared))
-	s.number(ctx, "retained messages/count", int64(retained))
-	s.number(ctx, "messages/stored", int64(retained+st.Messages))
-	s.number(ctx, "store/messages/count", int64(retained+st.Messages))
-	s.number(ctx, "store/messages/bytes", retainedBytes+st.MessageBytes)
-	s.disk(ctx)
-	s.number(ctx, "store/buffered/output", s.b.output.Used())
-	s.number(ctx, "store/buffered/queues", s.b.queues.Used())
+	for _, f := range s.b.Figures() {
+		if f.Topic != "" {
+			s.publish(ctx, f.Topic, strconv.FormatFloat(f.Value, 'f', -1, 64))
+		}
+	}
+	s.fsync(ctx)
 	s.drops(ctx)
 	s.heap(ctx)
+	t := s.b.hub.Totals()
 	for i := range s.loads {
 		s.load(ctx, &s.loads[i], &t, since)
 	}
-}
-
-func (s *sys) clients(ctx context.Context, g *hub.Gauges) {
-	s.number(ctx, "clients/total", int64(g.Clients))
-	s.number(ctx, "clients/maximum", int64(g.MaxConnected))
-	s.number(ctx, "clients/connected", int64(g.Connected))
-	s.number(ctx, "clients/active", int64(g.Connected))
-	s.number(ctx, "clients/disconnected", int64(g.Clients-g.Connected))
-	s.number(ctx, "clients/inactive", int64(g.Clients-g.Connected))
-	s.number(ctx, "clients/expired", s.b.hub.ExpiredSessions())
-}
-
-func (s *sys) traffic(ctx context.Context, t *hub.Stats) {
-	s.number(ctx, "messages/received", t.PacketsIn)
-	s.number(ctx, "messages/sent", t.PacketsOut)
-	s.number(ctx, "bytes/received", t.BytesIn)
-	s.number(ctx, "bytes/sent", t.BytesOut)
-	s.number(ctx, "publish/messages/received", t.PublishIn)
-	s.number(ctx, "publish/messages/sent", t.PublishOut)
-	s.number(ctx, "publish/bytes/received", t.PublishInB)
-	s.number(ctx, "publish/bytes/sent", t.PublishOutB)
-	s.number(ctx, "publish/messages/denied", t.Denied)
-	s.number(ctx, "connections/refused", t.Refused)
-	dropped := int64(0)
-	for _, c := range hub.Causes() {
-		dropped += t.Dropped[c]
-		s.number(ctx, "publish/messages/dropped/"+c.String(), t.Dropped[c])
-	}
-	s.number(ctx, "publish/messages/dropped", dropped)
 }
 
 func (s *sys) heap(ctx context.Context) {

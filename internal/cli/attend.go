@@ -89,6 +89,7 @@ func (v *service) reload() error {
 		return err
 	}
 	v.logKeys(next.cfg.Listeners)
+	v.offerAPI(next.cfg.Listeners)
 	if err := v.b.Reload(next.cfg); err != nil {
 		return err
 	}

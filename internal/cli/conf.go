@@ -90,11 +90,6 @@ func missing(c *config.Config) (list config.Errors) {
 	no := func(p config.Pos, word, fix string) {
 		list = append(list, &config.Error{Pos: p, Word: word, Msg: "not available yet", Fix: fix})
 	}
-	for i := range c.Listeners {
-		if l := &c.Listeners[i]; l.Protocol == config.HTTPAPI {
-			no(l.Pos, "protocol http_api", "remove this listener")
-		}
-	}
 	for i := range c.Bridges {
 		no(c.Bridges[i].Pos, "connection "+c.Bridges[i].Name, "remove the bridge")
 	}

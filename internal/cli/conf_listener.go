@@ -18,7 +18,7 @@ func listenerName(l *config.Listener) string { return l.Address() }
 func listener(l *config.Listener) (broker.Listener, *config.Reloader, error) {
 	b := broker.Listener{
 		Name: listenerName(l), Network: l.Network(), Address: l.Address(), Device: l.Interface, Optional: l.Optional,
-		WebSocket: l.Protocol == config.WebSocket, AllowedOrigins: l.Origins,
+		WebSocket: l.Protocol == config.WebSocket, HTTPOnly: l.Protocol == config.HTTPAPI, AllowedOrigins: l.Origins,
 		MaxConnections: max(l.MaxConnections, 0), Anonymous: l.Security.AllowAnonymous, RefuseVersions: l.RefuseVersions,
 		MaxQoS: &l.MaxQoS, MaxTopicAlias: l.MaxTopicAlias, MaxTopicAliasOut: l.MaxTopicAliasOut,
 		RefuseEmptyClientID: l.Security.RefuseEmptyClientID, ClientIDPrefix: l.Security.AutoIDPrefix,

@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"github.com/nightjarmq/nightjar/broker"
+	"github.com/nightjarmq/nightjar/internal/admin"
 	"github.com/nightjarmq/nightjar/internal/heap"
 	"github.com/nightjarmq/nightjar/internal/logging"
 	"github.com/nightjarmq/nightjar/internal/systemd"
@@ -25,6 +26,7 @@ type service struct {
 	say     *slog.Logger
 	b       *broker.Broker
 	keys    *os.File // of --tls-keylog, else nil
+	api     *admin.API
 
 	mu   sync.Mutex // held by who reloads
 	plan *plan      // what holds
@@ -37,7 +39,7 @@ func (s *serveCommand) run(ctx context.Context, version string, io Streams) int 
 		return exitUsage
 	}
 	defer log.Close()
-	v := &service{cmd: s, version: version, io: io, log: log, say: log.Logger()}
+	v := &service{cmd: s, version: version, io: io, log: log, say: log.Logger(), api: admin.New(version)}
 	if v.plan, err = s.plan(io, v.say); err != nil {
 		fmt.Fprintf(io.Err, "%s: %v\n", s.name(), err)
 		return exitUsage
@@ -84,11 +86,13 @@ func (v *service) serve(ctx context.Context) error {
 		return err
 	}
 	v.announce("starting")
+	v.offerAPI(v.plan.cfg.Listeners)
 	cfg := v.plan.cfg
 	cfg.Version, cfg.Control, cfg.Bound = v.version, true, v.bound
 	if v.b, err = broker.New(cfg); err != nil {
 		return err
 	}
+	v.api.Attach(v.b)
 	if c := v.plan.conf; c != nil && c.PIDFile != "" {
 		defer os.Remove(c.PIDFile)
 	}
@@ -160,10 +164,24 @@ func opening(l *broker.Listener) string {
 	if ip := net.ParseIP(host); ip != nil && ip.To4() == nil || l.Network == "tcp6" {
 		kind = "ipv6"
 	}
-	if l.WebSocket {
+	switch {
+	case l.HTTPOnly:
+		kind = "http api"
+	case l.WebSocket:
 		kind = "websockets"
 	}
 	return "Opening " + kind + " listen socket on port " + port + "."
+}
+
+// offerAPI serves the HTTP API at the listeners of a file that are for it, and
+// without a file at those for WebSocket that only this machine can reach.
+func (v *service) offerAPI(list []broker.Listener) {
+	for i := range list {
+		l := &list[i]
+		if l.HTTPOnly || v.cmd.Config == "" && l.WebSocket && isLocal(*l) {
+			l.HTTP = v.api.Handler(admin.Listener{Name: l.Name, Anonymous: l.Anonymous, Files: l.HTTP})
+		}
+	}
 }
 
 // openKeylog makes TLS write down its secrets.

@@ -212,7 +212,7 @@ func loopbacks() []string {
 
 // greet says where the broker listens and what to try.
 func (s *serveCommand) greet(b *broker.Broker, io Streams) {
-	try, found := "", false
+	try, metrics, found := "", "", false
 	command := commandName(io)
 	for i, a := range b.Addrs() {
 		l := b.Listeners()[i]
@@ -222,6 +222,9 @@ func (s *serveCommand) greet(b *broker.Broker, io Streams) {
 			scheme = "unix"
 		case l.WebSocket:
 			scheme = "ws"
+			if l.HTTP != nil && l.TLS == nil {
+				metrics = fmt.Sprintf("metrics at http://%s/metrics\n", a)
+			}
 		}
 		if l.TLS != nil {
 			scheme += "s"
@@ -234,6 +237,7 @@ func (s *serveCommand) greet(b *broker.Broker, io Streams) {
 			}
 		}
 	}
+	fmt.Fprint(io.Err, metrics)
 	if b.Data() != "" {
 		fmt.Fprintf(io.Err, "keeping data in %s\n", b.Data())
 	} else {

@@ -27,6 +27,7 @@ var mayImport = map[string][]string{
 		"internal/timer", "internal/transport"},
 	"internal/conn": {"packet", "topic", "internal/hub", "internal/message", "internal/session", "internal/store",
 		"internal/timer", "internal/transport"},
+	"internal/admin": {"packet", "broker", "github.com/VictoriaMetrics/metrics"},
 	"internal/bench": {"packet", "github.com/gobwas/ws"},
 	"cmd/nightjar":   {"internal/cli"},
 }

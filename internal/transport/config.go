@@ -143,6 +143,8 @@ type ListenerConfig struct {
 	// HTTP, when set, serves requests on a WebSocket listener that do not ask
 	// for an upgrade.
 	HTTP http.Handler
+	// NoUpgrade gives every request to HTTP.
+	NoUpgrade bool
 
 	MaxHeader      int         // bytes of a request's head; 0 means 8 KiB
 	UnixMode       os.FileMode // permissions of the Unix socket; 0 leaves the umask's

@@ -35,7 +35,7 @@ func (w *wsStage) upgrade(c *Conn, b *Batch, p []byte) (n int, err error) {
 	if err != nil {
 		return 0, refuse(c, b, http.StatusBadRequest, "not an HTTP request")
 	}
-	if !asks(r.Header, "Connection", "upgrade") || !asks(r.Header, "Upgrade", "websocket") {
+	if c.l.cfg().NoUpgrade || !asks(r.Header, "Connection", "upgrade") || !asks(r.Header, "Upgrade", "websocket") {
 		if c.l.cfg().HTTP != nil {
 			c.keep(b, p) // the whole request, for net/http to read again
 			return 0, errHandover
