@@ -91,7 +91,7 @@ func (st *stream) handOver() {
 	c.mu.Lock()
 	c.flags |= finishing
 	c.mu.Unlock()
-	st.await(func() bool {
+	st.await(st.closeLimit(), func() bool {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		return c.flags&writing == 0 && !c.hasOutput()
@@ -104,9 +104,11 @@ func (st *stream) handOver() {
 	c.l.handOver(c, st.conn, read)
 }
 
-// await waits until ready, which a write may change, or CloseTimeout.
-func (st *stream) await(ready func() bool) {
-	limit := time.NewTimer(st.c.l.s.cfg.CloseTimeout)
+func (st *stream) closeLimit() time.Time { return time.Now().Add(st.c.l.s.cfg.CloseTimeout) }
+
+// await waits until ready, which a write may change, or the end.
+func (st *stream) await(end time.Time, ready func() bool) {
+	limit := time.NewTimer(time.Until(end))
 	defer limit.Stop()
 	for !ready() {
 		select {
@@ -173,8 +175,9 @@ func (st *stream) input(b *Batch, data []byte) error {
 // linger waits until the output has been written, then until the peer closes.
 func (st *stream) linger() {
 	c := st.c
-	st.discard()
-	st.await(st.flushed)
+	limit := st.closeLimit()
+	st.discard(limit)
+	st.await(limit, st.flushed)
 	c.mu.Lock()
 	peerEnded := c.flags&(ended|broken) != 0
 	c.mu.Unlock()
@@ -186,9 +189,8 @@ func (st *stream) linger() {
 
 // discard throws away what the peer says until the output has been written: a
 // peer may not listen before it has spoken.
-func (st *stream) discard() {
+func (st *stream) discard(limit time.Time) {
 	buf := make([]byte, smallRead)
-	limit := time.Now().Add(st.c.l.s.cfg.CloseTimeout)
 	for time.Now().Before(limit) {
 		st.conn.SetReadDeadline(limit)
 		st.c.take() // from here on, wake ends the Read
