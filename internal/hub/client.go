@@ -36,14 +36,14 @@ type Client struct {
 	endAt   int64            // unix ms at which the absent session ends; 0: never
 	subs    subscriptions
 	held    *line // output that waits for the disk; nil while nothing does
-	replay  []replay
+	replays replays
 	waiting int // messages queued while absent
 	bytes   int // their size
 	timer   timer.Entry
 }
 
-// Link is a client's connection as the hub sees it. Everything in it is fixed
-// while it lasts.
+// Link is a client's connection as the hub sees it. Everything exported is
+// fixed while it lasts.
 type Link struct {
 	Conn      *transport.Conn
 	Version   packet.Version
@@ -52,6 +52,8 @@ type Link struct {
 	MaxQoS    byte   // most that a subscription is granted
 	Mount     string // before every topic of the client; see ListenerConfig of the broker
 	Client    *Client
+
+	owed atomic.Int64 // bytes of answers since there was room; see owe
 
 	// greeted: CONNACK was given to the connection. It may wait for the disk, and
 	// nothing goes before it. [MQTT-3.2.0-1]
@@ -88,21 +90,30 @@ func (l *Link) Kick(b *transport.Batch, code packet.Code, reason string, cause e
 func (l *Link) room() int { return (l.Conn.OutLimit()+1)/2 - l.Conn.Buffered() }
 
 // put sends what must not be lost while the connection lasts. Messages are
-// bounded by room before, so that the buffer exceeds it by one at most; a client
-// that reads nothing and asks for answer after answer is cut off.
+// bounded by room before, and answers by owe.
 func (l *Link) put(b *transport.Batch, out []byte) {
 	if h := l.Client.hub; h.Tracing() {
 		h.Trace("Sending", l.Client.ID, l.Version, out)
 	}
-	switch {
-	case l.Conn.SendControl(b, out):
-	case len(out) > 64: // more than a few acknowledgements
-		l.Conn.SendWhole(b, out)
-	default:
-		l.Conn.Close(errTakesNothing)
-	}
+	l.Conn.SendWhole(b, out)
 	if !l.greeted.Load() { // what is put first is CONNACK
 		l.greeted.Store(true)
+	}
+}
+
+// mostOwed is how many bytes of answers may wait for a client that has no room
+// for messages.
+const mostOwed = 64 << 10
+
+// owe counts n bytes of answers that are about to be given to the client. There
+// is no limit to how long one message takes to arrive, and the answers behind it
+// may wait as long; but a client that asks for answer after answer and reads none
+// is cut off.
+func (l *Link) owe(room, n int) {
+	if room > 0 {
+		l.owed.Store(0)
+	} else if l.owed.Add(int64(n)) > mostOwed+int64(n) {
+		l.Conn.Close(errTakesNothing)
 	}
 }
 
@@ -111,12 +122,14 @@ func (l *Link) put(b *transport.Batch, out []byte) {
 func (c *Client) Answer(b *transport.Batch, l *Link, out []byte) {
 	if l.greeted.Load() {
 		c.hub.Trace("Sending", c.ID, l.Version, out)
-		l.Conn.SendControl(b, out)
+		l.owe(l.room(), len(out))
+		l.Conn.SendWhole(b, out)
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.link.Load() == l {
+		l.owe(c.room(l), len(out))
 		c.emit(b, 0, out, 0)
 	}
 }

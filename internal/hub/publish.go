@@ -238,7 +238,7 @@ func (c *Client) deliver(b *transport.Batch, l *Local, e *session.Entry, pub *me
 		return 0
 	}
 	e.Message = pub.Keep()
-	id, v := c.sess.Offer(e, c.room(ln) > 0 && (c.durable != 0 || len(c.replay) == 0)) // [MQTT-4.6.0-5]
+	id, v := c.sess.Offer(e, c.room(ln) > 0 && (c.durable != 0 || c.replays.len() == 0)) // [MQTT-4.6.0-5]
 	switch v {
 	case session.QueueFull:
 		c.dropped(l, QueueFull, 1)
@@ -302,15 +302,18 @@ func (c *Client) recipient(e *session.Entry, id uint16) store.Recipient {
 }
 
 // frame encodes the message for the client, shared with other receivers if
-// nothing in it is the client's own but the packet identifier.
+// nothing in it is the client's own but the packet identifier, 0 with QoS 0.
 func (c *Client) frame(l *Local, ln *Link, e *session.Entry, pub *message.Publication, id uint16) []byte {
 	var f []byte
-	if ln.Version >= packet.V5 && (len(e.IDs) > 0 || ln.Aliases) || ln.Mount != "" {
+	switch {
+	case ln.Version >= packet.V5 && (len(e.IDs) > 0 || ln.Aliases), ln.Mount != "":
 		k := message.Copy{Version: ln.Version, QoS: e.QoS, Retain: e.Retain, PacketID: id, IDs: e.IDs, Mount: ln.Mount}
 		k.Alias, k.NoTopic = c.sess.Alias(string(pub.Topic))
 		l.scratch = pub.Append(l.scratch[:0], &k)
 		f = l.scratch
-	} else {
+	case e.QoS == 0:
+		f = pub.Frame(ln.Version, 0, e.Retain)
+	default:
 		f = pub.FrameID(ln.Version, e.QoS, e.Retain, id)
 	}
 	l.sent(len(f), len(pub.Payload))

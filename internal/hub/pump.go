@@ -1,9 +1,6 @@
 package hub
 
 import (
-	"slices"
-
-	"github.com/nightjarmq/nightjar/internal/message"
 	"github.com/nightjarmq/nightjar/internal/session"
 	"github.com/nightjarmq/nightjar/internal/store"
 	"github.com/nightjarmq/nightjar/internal/transport"
@@ -33,6 +30,7 @@ func (c *Client) Acked(b *transport.Batch, ln *Link, t packet.Type, id uint16, c
 	}
 	if len(fx.Out) > 0 {
 		l.Stats.PacketsOut++
+		ln.owe(c.room(ln), len(fx.Out))
 	}
 	c.continueWith(b, l, fx)
 }
@@ -95,13 +93,13 @@ func (c *Client) advance(b *transport.Batch, l *Local, fx *session.Effects) (mor
 	if ln == nil {
 		return false
 	}
-	if n := len(c.replay); n > 0 {
+	if n := c.replays.len(); n > 0 {
 		full = c.replayRetained(b, l, ln) || full
-		if len(c.replay) < n {
+		if c.replays.len() < n {
 			return true
 		}
 	}
-	if c.sess.Pending() || len(c.replay) > 0 {
+	if c.sess.Pending() || c.replays.len() > 0 {
 		if full || c.room(ln) <= 0 { // full: there may be room by now, with nobody to tell
 			c.wantDrain(ln)
 		}
@@ -182,124 +180,4 @@ func grown[T any](s []T, n int) []T {
 		return make([]T, n, 2*n)
 	}
 	return s[:n]
-}
-
-// replay is what is left of the retained messages that a new subscription
-// brings. A message that was replaced since is left out: its successor was
-// delivered as a live message.
-//
-// The messages are looked up when it is their turn: a client that subscribes
-// again and again and does not read costs one list. Those of QoS 1 and 2 come
-// behind what waited in the queue when the client subscribed, and before what
-// came later. [MQTT-4.6.0-5]
-type replay struct {
-	behind int // the place in the queue; see session.End
-	filter string
-	last   uint64 // the messages are those until this number; see router.Retained
-	stored bool   // those of QoS 1 and 2 are in the store's queue already
-	begun  bool   // list has been made
-	list   []*message.Message
-	qos    byte
-	raised bool // also messages of a lower QoS are sent with qos
-	ids    []uint32
-}
-
-// level is the QoS with which a message is sent.
-func (r *replay) level(m *message.Message) byte {
-	if r.raised {
-		return r.qos
-	}
-	return min(m.QoS, r.qos)
-}
-
-// inLine reports whether messages of r have their place in the queue.
-func (r *replay) inLine() bool { return r.qos > 0 && !r.stored }
-
-// holdBehindReplay makes the queue wait for the retained messages before it.
-func (c *Client) holdBehindReplay() {
-	if c.sess == nil {
-		return
-	}
-	c.sess.Release()
-	if i := slices.IndexFunc(c.replay, func(r replay) bool { return r.inLine() }); i >= 0 {
-		c.sess.HoldBehind(c.replay[i].behind)
-	}
-}
-
-// begin looks the messages up.
-func (r *replay) begin(h *Hub) {
-	r.begun = true
-	h.retained.MatchUntil(r.filter, r.last, func(_ string, m *message.Message) bool {
-		if !r.stored || r.level(m) == 0 {
-			r.list = append(r.list, m)
-		}
-		return true
-	})
-}
-
-// replayRetained sends the retained messages of the first subscription that has
-// some while there is room, and reports whether that has ended. c.mu is held.
-func (c *Client) replayRetained(b *transport.Batch, l *Local, ln *Link) (full bool) {
-	var pub message.Publication
-	r := &c.replay[0]
-	if c.room(ln) <= 0 {
-		return true
-	}
-	if !r.begun {
-		r.begin(c.hub)
-	}
-	for len(r.list) > 0 {
-		m := r.list[0]
-		if c.room(ln) <= 0 {
-			return true
-		}
-		if r.level(m) > 0 && !c.sess.CanInsert() {
-			return false
-		}
-		r.list = r.list[1:]
-		if now, ok := c.hub.retained.Get(m.Topic); ok && now == m {
-			c.sendRetained(b, l, ln, r, &pub, m)
-		}
-	}
-	c.replay[0] = replay{}
-	if c.replay = c.replay[1:]; len(c.replay) == 0 {
-		c.replay = nil
-	}
-	return false
-}
-
-// RETAIN is set, since a subscription brings it. [3.1.1: MQTT-3.3.1-8]
-func (c *Client) sendRetained(b *transport.Batch, l *Local, ln *Link, r *replay, pub *message.Publication, m *message.Message) {
-	if m.Expired(b.Now) {
-		c.dropped(l, Expired, 1)
-		return
-	}
-	if a := c.hub.access(); a != nil && !a.Receive(c, []byte(m.Topic)) {
-		c.dropped(l, NotAllowed, 1)
-		return
-	}
-	qos := r.level(m)
-	e := session.Entry{Message: m, IDs: r.ids, QoS: qos, Retain: true}
-	k := message.Copy{Version: ln.Version, QoS: qos, Retain: true, IDs: r.ids, Mount: ln.Mount}
-	if qos == 0 {
-		if c.held == nil { // else the packet that sets the alias may still wait for the disk
-			k.Alias, k.NoTopic = c.sess.Alias(m.Topic)
-		}
-		l.scratch = m.Append(l.scratch[:0], &k, b.Now)
-		if l.send0(b, ln, l.scratch, len(m.Payload)) == 0 && k.Alias != 0 && !k.NoTopic {
-			c.sess.Unalias(m.Topic)
-		}
-		return
-	}
-	if ln.MaxPacket != 0 || ln.Mount != "" {
-		l.scratch = m.Append(l.scratch[:0], &k, b.Now)
-		if !ln.fits(len(l.scratch)) {
-			c.dropped(l, TooLarge, 1)
-			return
-		}
-	}
-	pub.SetKept(m, b.Now)
-	if id, ok := c.sess.Insert(&e); ok {
-		c.emit(b, 0, c.frame(l, ln, &e, pub, id), 0)
-	}
 }

@@ -86,6 +86,7 @@ func (c *Client) accept(b *transport.Batch, l *Link, in *packet.Publish, code pa
 	}
 	lo.Stats.PacketsOut++
 	lo.Stats.BytesOut += int64(len(lo.scratch))
+	l.owe(c.room(l), len(lo.scratch))
 	c.emit(b, t, lo.scratch, acks)
 }
 

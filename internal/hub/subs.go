@@ -10,6 +10,9 @@ type subscription struct {
 	filter  topic.Filter
 	options router.Options
 	retain  byte // Retain Handling, as asked
+
+	born uint64 // tells it apart from an earlier one with its filter
+	turn uint64 // of its last SUBSCRIBE that brought retained messages
 }
 
 // subscriptions are those of one client: a slice, with an index once it is long.
@@ -35,9 +38,19 @@ func (s *subscriptions) find(f topic.Filter) int {
 	return -1
 }
 
+// get returns the subscription with the filter that is not shared, nil if there
+// is none. It is valid until the next change.
+func (s *subscriptions) get(filter string) *subscription {
+	if i := s.find(topic.Filter{Filter: filter}); i >= 0 {
+		return &s.list[i]
+	}
+	return nil
+}
+
 // set adds the subscription or replaces the one with its filter.
 func (s *subscriptions) set(sub subscription) {
 	if i := s.find(sub.filter); i >= 0 {
+		sub.born, sub.turn = s.list[i].born, s.list[i].turn
 		s.list[i] = sub
 		return
 	}

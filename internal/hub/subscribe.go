@@ -61,6 +61,7 @@ func (h *Hub) Subscribe(b *transport.Batch, ln *Link, p *packet.Subscribe, answe
 	for i := range bring {
 		c.bring(b, l, &bring[i])
 	}
+	c.replays.thin(&c.subs)
 	c.pump(b, l)
 	return nil
 }
@@ -102,6 +103,8 @@ func mounted(f topic.Filter, mount string) topic.Filter {
 // subscribe adds the subscription and reports whether it replaced one.
 // [MQTT-3.8.4-3]
 func (c *Client) subscribe(s subscription) (existed bool) {
+	c.replays.last++
+	s.born = c.replays.last
 	c.subs.set(s)
 	existed = c.hub.routes.Subscribe(c, s.filter, s.options)
 	if s.filter.Share != "" && !existed {
@@ -136,6 +139,8 @@ func (c *Client) replySubscribe(b *transport.Batch, l *Local, recs []store.Recor
 	}
 	l.Stats.PacketsOut++
 	l.Stats.BytesOut += int64(len(answer))
+	ln := c.link.Load()
+	ln.owe(c.room(ln), len(answer))
 	c.emit(b, t, answer, 0)
 	return nil
 }
@@ -144,7 +149,11 @@ func (c *Client) replySubscribe(b *transport.Batch, l *Local, recs []store.Recor
 // and 2 of a durable session are queued in the store, so that a session that
 // goes on after a crash has them; all others are sent while there is room.
 func (c *Client) bring(b *transport.Batch, l *Local, s *subscription) {
+	sub := c.subs.get(s.filter.Filter)
+	c.replays.last++
+	sub.turn = c.replays.last
 	r := replay{
+		born: sub.born, turn: sub.turn,
 		filter: s.filter.Filter, last: c.hub.retained.Last(), stored: c.durable != 0 && s.options.QoS > 0, qos: s.options.QoS,
 		raised: c.hub.limits.Load().UpgradeQoS, behind: c.sess.End(),
 	}
@@ -164,7 +173,7 @@ func (c *Client) bring(b *transport.Batch, l *Local, s *subscription) {
 			return true
 		})
 	}
-	c.replay = append(c.replay, r)
+	c.replays.push(r)
 }
 
 // queueRetained puts one retained message into the store's queue. c.mu is held.
@@ -209,14 +218,9 @@ func (h *Hub) Unsubscribe(b *transport.Batch, ln *Link, filters []string, answer
 		case !c.subs.remove(f):
 			codes[i] = packet.NoSubscriptionExisted
 		default:
-			h.routes.Unsubscribe(c, f)
+			c.unrouted(f)
 			if l.Tracing {
 				h.log.Debug(c.ID+" "+f.String(), "event", "unsubscribe", "client", c.ID, "filter", f.String())
-			}
-			if f.Share != "" {
-				h.shared.Add(-1)
-			} else { // [MQTT-3.10.4-2]
-				c.replay = slices.DeleteFunc(c.replay, func(r replay) bool { return r.filter == f.Filter })
 			}
 			if c.durable != 0 {
 				recs = append(recs, &store.Unsubscribed{Session: c.durable, Filter: f.String()})
@@ -226,14 +230,13 @@ func (h *Hub) Unsubscribe(b *transport.Batch, ln *Link, filters []string, answer
 	return c.replySubscribe(b, l, recs, answer(nil, codes))
 }
 
-// unrouted undoes what a subscription that was removed has left. [MQTT-3.10.4-2]
+// unrouted undoes what a subscription that was removed has left; replayOne sees
+// that it is gone. [MQTT-3.10.4-2]
 func (c *Client) unrouted(f topic.Filter) {
 	c.hub.routes.Unsubscribe(c, f)
 	if f.Share != "" {
 		c.hub.shared.Add(-1)
-		return
 	}
-	c.replay = slices.DeleteFunc(c.replay, func(r replay) bool { return r.filter == f.Filter })
 }
 
 func (h *Hub) mayUnsubscribe(c *Client, f topic.Filter) bool {

@@ -1,0 +1,198 @@
+package hub
+
+import (
+	"slices"
+
+	"github.com/nightjarmq/nightjar/internal/message"
+	"github.com/nightjarmq/nightjar/internal/session"
+	"github.com/nightjarmq/nightjar/internal/transport"
+)
+
+// replay is what is left of the retained messages that a new subscription
+// brings. A message that was replaced since is left out: its successor was
+// delivered as a live message.
+//
+// The messages are looked up when it is their turn: a client that subscribes
+// again and again and does not read costs one list. Those of QoS 1 and 2 come
+// behind what waited in the queue when the client subscribed, and before what
+// came later. [MQTT-4.6.0-5]
+type replay struct {
+	born   uint64 // the subscription; see subscription.born
+	turn   uint64 // the SUBSCRIBE; see subscription.turn
+	behind int    // the place in the queue; see session.End
+	filter string
+	last   uint64 // the messages are those until this number; see router.Retained
+	stored bool   // those of QoS 1 and 2 are in the store's queue already
+	begun  bool   // list has been made
+	list   []*message.Message
+	qos    byte
+	raised bool // also messages of a lower QoS are sent with qos
+	ids    []uint32
+}
+
+// level is the QoS with which a message is sent.
+func (r *replay) level(m *message.Message) byte {
+	if r.raised {
+		return r.qos
+	}
+	return min(m.QoS, r.qos)
+}
+
+// inLine reports whether messages of r have their place in the queue.
+func (r *replay) inLine() bool { return r.qos > 0 && !r.stored }
+
+// holdBehindReplay makes the queue wait for the retained messages before it.
+func (c *Client) holdBehindReplay() {
+	if c.sess == nil {
+		return
+	}
+	c.sess.Release()
+	if r := c.replays.firstInLine(); r != nil {
+		c.sess.HoldBehind(r.behind)
+	}
+}
+
+// begin looks the messages up.
+func (r *replay) begin(h *Hub) {
+	r.begun = true
+	h.retained.MatchUntil(r.filter, r.last, func(_ string, m *message.Message) bool {
+		if !r.stored || r.level(m) == 0 {
+			r.list = append(r.list, m)
+		}
+		return true
+	})
+}
+
+// replayRetained sends the retained messages of subscriptions, in order, while
+// there is room, and reports whether that has ended. It stops behind one with
+// messages that the queue waits for. c.mu is held.
+func (c *Client) replayRetained(b *transport.Batch, l *Local, ln *Link) (full bool) {
+	for r := c.replays.first(); r != nil; r = c.replays.first() {
+		inLine := r.inLine()
+		done, full := c.replayOne(b, l, ln, r)
+		if !done {
+			return full
+		}
+		if c.replays.pop(); inLine {
+			return false
+		}
+	}
+	return false
+}
+
+// replayOne reports whether r is done, and if not, whether that is for want of
+// room.
+func (c *Client) replayOne(b *transport.Batch, l *Local, ln *Link, r *replay) (done, full bool) {
+	var pub message.Publication
+	if sub := c.subs.get(r.filter); sub == nil || sub.born != r.born {
+		return true, false // unsubscribed meanwhile [MQTT-3.10.4-2]
+	}
+	if c.room(ln) <= 0 {
+		return false, true
+	}
+	if !r.begun {
+		r.begin(c.hub)
+	}
+	for len(r.list) > 0 {
+		m := r.list[0]
+		if c.room(ln) <= 0 {
+			return false, true
+		}
+		if r.level(m) > 0 && !c.sess.CanInsert() {
+			return false, false
+		}
+		r.list = r.list[1:]
+		if now, ok := c.hub.retained.Get(m.Topic); ok && now == m {
+			c.sendRetained(b, l, ln, r, &pub, m)
+		}
+	}
+	return true, false
+}
+
+// RETAIN is set, since a subscription brings it. [3.1.1: MQTT-3.3.1-8]
+func (c *Client) sendRetained(b *transport.Batch, l *Local, ln *Link, r *replay, pub *message.Publication, m *message.Message) {
+	if m.Expired(b.Now) {
+		c.dropped(l, Expired, 1)
+		return
+	}
+	if a := c.hub.access(); a != nil && !a.Receive(c, []byte(m.Topic)) {
+		c.dropped(l, NotAllowed, 1)
+		return
+	}
+	pub.SetKept(m, b.Now)
+	e := session.Entry{Message: m, IDs: r.ids, QoS: r.level(m), Retain: true}
+	if (ln.MaxPacket != 0 || ln.Mount != "") && c.tooLarge(l, ln, &e, pub) {
+		return
+	}
+	id := uint16(0)
+	if e.QoS > 0 {
+		var ok bool
+		if id, ok = c.sess.Insert(&e); !ok {
+			return
+		}
+	}
+	c.emit(b, 0, c.frame(l, ln, &e, pub, id), 0)
+}
+
+// replays are those of one client, in the order of its SUBSCRIBEs. However many
+// there are, none is looked at more often than it is sent from.
+type replays struct {
+	list   []replay
+	inLine int    // the first of list that is inLine, or len(list)
+	last   uint64 // counts subscriptions and SUBSCRIBEs
+}
+
+// manyReplays is how many more replays than subscriptions may wait before those
+// are left out that a later SUBSCRIBE of the same filter repeats.
+const manyReplays = 1000
+
+func (rs *replays) len() int { return len(rs.list) }
+
+// first returns the first replay, nil if there is none. It is valid until the
+// next change.
+func (rs *replays) first() *replay {
+	if len(rs.list) == 0 {
+		return nil
+	}
+	return &rs.list[0]
+}
+
+func (rs *replays) firstInLine() *replay {
+	if rs.inLine == len(rs.list) {
+		return nil
+	}
+	return &rs.list[rs.inLine]
+}
+
+func (rs *replays) push(r replay) {
+	rs.list = append(rs.list, r)
+	rs.seek(min(rs.inLine, len(rs.list)-1))
+}
+
+// pop forgets the first.
+func (rs *replays) pop() {
+	rs.list[0] = replay{}
+	if rs.list = rs.list[1:]; len(rs.list) == 0 {
+		rs.list = nil
+	}
+	rs.seek(max(rs.inLine-1, 0))
+}
+
+// seek finds the first that is inLine; none before from is.
+func (rs *replays) seek(from int) {
+	for rs.inLine = from; rs.inLine < len(rs.list) && !rs.list[rs.inLine].inLine(); rs.inLine++ {
+	}
+}
+
+// thin leaves out what is not to be sent any more, and of those that were not
+// begun what comes again later, if there are many.
+func (rs *replays) thin(subs *subscriptions) {
+	if len(rs.list) < 2*len(subs.list)+manyReplays {
+		return
+	}
+	rs.list = slices.DeleteFunc(rs.list, func(r replay) bool {
+		sub := subs.get(r.filter)
+		return sub == nil || sub.born != r.born || !r.begun && sub.turn != r.turn
+	})
+	rs.seek(0)
+}
