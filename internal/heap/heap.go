@@ -2,6 +2,7 @@ package heap
 
 import (
 	"context"
+	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
 	"time"
@@ -35,13 +36,17 @@ type keeper struct {
 	quiet   int // intervals
 }
 
-// look takes the figures of the end of an interval. It returns how far the heap may grow before the next collection, in per
-// cent of what is live, and whether now is the time to collect and give memory back to the system.
-func (k *keeper) look(f figures) (percent int, giveBack bool) {
-	percent = most
-	if f.live > 0 { // else there was no collection yet
-		percent = min(max(usual, 100*k.room/f.live), most)
+// enough is how far the heap may grow before the next collection, in per cent of what is live.
+func (k *keeper) enough(live int) int {
+	if live == 0 {
+		return most // there was no collection yet
 	}
+	return min(max(usual, 100*k.room/live), most)
+}
+
+// quietNow takes the figures of the end of an interval. It returns whether now is the time to collect and give memory back to
+// the system.
+func (k *keeper) quietNow(f figures) (giveBack bool) {
 	if f.allocated-k.last > calm {
 		k.quiet = 0
 	} else {
@@ -53,11 +58,13 @@ func (k *keeper) look(f figures) (percent int, giveBack bool) {
 	if giveBack {
 		k.cleaned = f.allocated
 	}
-	return percent, giveBack
+	return giveBack
 }
 
 // Keep works until ctx ends. It does nothing when a percentage was set from outside, by the variable GOGC.
-func Keep(ctx context.Context, room int) {
+func Keep(ctx context.Context, room int) { keep(ctx, room, interval) }
+
+func keep(ctx context.Context, room int, every time.Duration) {
 	before := debug.SetGCPercent(usual)
 	if before != usual {
 		debug.SetGCPercent(before)
@@ -69,23 +76,51 @@ func Keep(ctx context.Context, room int) {
 		{Name: "/memory/classes/heap/free:bytes"}, {Name: "/gc/heap/allocs:bytes"},
 	}
 	k := keeper{room: room, percent: usual}
-	tick := time.NewTicker(interval)
-	defer tick.Stop()
-	for {
+	read := func() figures {
 		metrics.Read(samples)
 		value := func(i int) int { return int(samples[i].Value.Uint64()) }
-		percent, giveBack := k.look(figures{live: value(0), objects: value(1), free: value(2), allocated: value(3)})
+		return figures{live: value(0), objects: value(1), free: value(2), allocated: value(3)}
+	}
+	set := func(percent int) {
 		if percent > k.percent*9/8 || percent < k.percent*7/8 {
 			k.percent = percent
 			debug.SetGCPercent(percent)
 		}
-		if giveBack {
-			debug.FreeOSMemory()
-		}
+	}
+	collected := collections(ctx)
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	set(k.enough(read().live))
+	for {
 		select {
+		case <-collected: // what is live may have grown a lot: eight times that would be too much
+			set(k.enough(read().live))
 		case <-tick.C:
+			f := read()
+			set(k.enough(f.live))
+			if k.quietNow(f) {
+				debug.FreeOSMemory()
+			}
 		case <-ctx.Done():
 			return
 		}
 	}
+}
+
+// collections says when the collector has run, until ctx ends.
+func collections(ctx context.Context) <-chan struct{} {
+	ran := make(chan struct{}, 1)
+	var watch func(struct{})
+	watch = func(struct{}) {
+		if ctx.Err() != nil {
+			return
+		}
+		select {
+		case ran <- struct{}{}:
+		default:
+		}
+		runtime.AddCleanup(new([32]byte), watch, struct{}{}) // unreachable at once; of a size that is not shared with tiny objects
+	}
+	watch(struct{}{})
+	return ran
 }

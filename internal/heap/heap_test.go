@@ -2,7 +2,9 @@ package heap
 
 import (
 	"context"
+	"runtime"
 	"runtime/debug"
+	"runtime/metrics"
 	"testing"
 	"time"
 )
@@ -12,7 +14,7 @@ func TestRoomOfASmallHeap(t *testing.T) {
 		{0, most}, {1 << 20, most}, {6 << 20, 400}, {12 << 20, 200}, {24 << 20, usual}, {1 << 30, usual},
 	} {
 		k := keeper{room: Room}
-		if percent, _ := k.look(figures{live: c.live}); percent != c.percent {
+		if percent := k.enough(c.live); percent != c.percent {
 			t.Errorf("%d bytes are live: %d per cent, want %d", c.live, percent, c.percent)
 		}
 	}
@@ -23,8 +25,7 @@ func TestMemoryIsGivenBackOnceAfterABurst(t *testing.T) {
 	allocated := 0
 	look := func(allocates, garbage int) bool {
 		allocated += allocates
-		_, giveBack := k.look(figures{live: 10 << 20, objects: 10<<20 + garbage, allocated: allocated})
-		return giveBack
+		return k.quietNow(figures{live: 10 << 20, objects: 10<<20 + garbage, allocated: allocated})
 	}
 	for i, step := range []struct {
 		allocates, garbage int
@@ -67,4 +68,36 @@ func TestKeepLeavesThePercentageAsItWas(t *testing.T) {
 		}
 		debug.SetGCPercent(was)
 	}
+}
+
+// TestGrowthIsSeenAtOnce: when a small heap has grown, the next collection is not as far away as if it were still small.
+func TestGrowthIsSeenAtOnce(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	kept := make(chan struct{})
+	runtime.GC()
+	go func() {
+		defer close(kept)
+		keep(ctx, Room, time.Hour)
+	}()
+	defer func() {
+		stop()
+		<-kept
+	}()
+	percent := []metrics.Sample{{Name: "/gc/gogc:percent"}}
+	await := func(right func(uint64) bool) {
+		t.Helper()
+		for begin := time.Now(); ; runtime.Gosched() {
+			if metrics.Read(percent); right(percent[0].Value.Uint64()) {
+				return
+			}
+			if time.Since(begin) > 30*time.Second {
+				t.Fatalf("%d per cent", percent[0].Value.Uint64())
+			}
+		}
+	}
+	await(func(p uint64) bool { return p > usual })
+	large := make([]byte, 4*Room)
+	runtime.GC()
+	await(func(p uint64) bool { return p == usual })
+	runtime.KeepAlive(large)
 }
