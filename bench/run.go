@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -24,6 +25,7 @@ import (
 // report is what this program reads of the output of nightjar bench.
 type report struct {
 	Steps []step
+	Fsync *latency `json:"-"` // microseconds, of this machine before and after
 }
 
 type step struct {
@@ -33,10 +35,13 @@ type step struct {
 	Disordered int64
 	Foreign    int64
 	Broken     int
-	Latency    *struct{ P50, P99 float64 } `json:"latency_us"`
+	Latency    *latency `json:"latency_us"`
+	AckLatency *latency `json:"ack_latency_us"`
 	Server     process
 	Self       process
 }
+
+type latency struct{ P50, P99 float64 }
 
 type process struct {
 	PerUnit  float64 `json:"cpu_us_per_unit"`
@@ -79,7 +84,55 @@ func (w *workshop) run(ctx context.Context, b *contender, l *load) (*report, err
 	if err := awaitPort(ctx, tcpAddress, ended); err != nil {
 		return nil, fmt.Errorf("%w: %s", err, &said)
 	}
-	return w.load(ctx, l, broker.Process.Pid)
+	if !l.synced {
+		return w.load(ctx, l, broker.Process.Pid)
+	}
+	before, err := fsyncs(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	r, err := w.load(ctx, l, broker.Process.Pid)
+	if err != nil {
+		return nil, err
+	}
+	after, err := fsyncs(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	times := slices.Sorted(slices.Values(append(before, after...)))
+	r.Fsync = &latency{P50: times[len(times)/2], P99: times[len(times)*99/100]}
+	return r, nil
+}
+
+// fsyncs appends to a file and syncs it, for two seconds at the pace of the load, and returns how many microseconds each
+// write with its fsync took.
+func fsyncs(ctx context.Context, dir string) ([]float64, error) {
+	f, err := os.CreateTemp(dir, "fsync-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.Remove(f.Name())
+	defer f.Close()
+	var times []float64
+	record := make([]byte, 200)
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for range 1000 {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+		began := time.Now()
+		if _, err := f.Write(record); err != nil {
+			return nil, err
+		}
+		if err := syscall.Fdatasync(int(f.Fd())); err != nil {
+			return nil, fmt.Errorf("sync %s: %w", f.Name(), err)
+		}
+		times = append(times, float64(time.Since(began))/1e3)
+	}
+	return times, nil
 }
 
 func (w *workshop) load(ctx context.Context, l *load, pid int) (*report, error) {

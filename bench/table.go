@@ -16,11 +16,12 @@ type cell struct{ row, broker string }
 type table struct {
 	rows   []string
 	values map[cell][]float64
+	self   map[cell][]float64 // what making the load cost
 	faults map[cell]string
 }
 
 func newTable() *table {
-	return &table{values: make(map[cell][]float64), faults: make(map[cell]string)}
+	return &table{values: make(map[cell][]float64), self: make(map[cell][]float64), faults: make(map[cell]string)}
 }
 
 func (t *table) put(row, broker string, v float64) {
@@ -47,6 +48,8 @@ func (t *table) add(l *load, broker string, r *report, err error) {
 		idle := strings.HasPrefix(l.name, "idle")
 		if !idle {
 			t.put(row+": CPU µs", broker, s.Server.PerUnit)
+			k := cell{row + ": CPU µs", broker}
+			t.self[k] = append(t.self[k], s.Self.PerUnit)
 		}
 		kept := idle && s.Name != "silence" || s.Name == "set" || s.Name == "store" || s.Name == "subscribe"
 		if kept {
@@ -55,6 +58,15 @@ func (t *table) add(l *load, broker string, r *report, err error) {
 		if s.Latency != nil && strings.HasPrefix(l.name, "paced") {
 			t.put(row+": p50 µs", broker, s.Latency.P50)
 			t.put(row+": p99 µs", broker, s.Latency.P99)
+		}
+		if a := s.AckLatency; a != nil {
+			t.put(row+": PUBACK p50 µs", broker, a.P50)
+			t.put(row+": PUBACK p99 µs", broker, a.P99)
+		}
+		if f := r.Fsync; f != nil {
+			t.put(row+": fsync p50 µs", broker, f.P50)
+			t.put(row+": fsync p99 µs", broker, f.P99)
+			t.put(row+": PUBACK p99 in fsyncs (p99)", broker, s.AckLatency.P99/f.P99)
 		}
 		if s.Lost+s.Duplicated+s.Disordered+s.Foreign > 0 || s.Broken > 0 {
 			t.faults[cell{row + ": CPU µs", broker}] = fmt.Sprintf("!%d", s.Lost+s.Duplicated+s.Disordered+s.Foreign+int64(s.Broken))
@@ -88,20 +100,44 @@ func (t *table) render(brokers []contender, rounds int) string {
 				b.WriteString(" |")
 				continue
 			}
-			m := median(v)
-			if m >= 1000 {
-				fmt.Fprintf(&b, " %.0f", m)
-			} else {
-				fmt.Fprintf(&b, " %.3g", m)
-			}
+			b.WriteString(" " + figure(median(v)))
 			if len(base) > 0 && median(base) > 0 {
-				fmt.Fprintf(&b, " (%.2f)", m/median(base))
+				fmt.Fprintf(&b, " (%.2f)", median(v)/median(base))
 			}
 			fmt.Fprintf(&b, " %s|", t.faults[cell{row, c.name}])
 		}
 		b.WriteString("\n")
 	}
+	t.renderSelf(&b)
 	return b.String()
+}
+
+// renderSelf sets what the load cost beside what it cost to make.
+func (t *table) renderSelf(b *strings.Builder) {
+	b.WriteString("\nWhat the same loads cost the broker, and what they cost `nightjar bench`, each in CPU µs:\n\n" +
+		"| load | nightjar | bench | mosquitto | bench |\n|---|---|---|---|---|\n")
+	for _, row := range t.rows {
+		if len(t.self[cell{row, ours}]) == 0 {
+			continue
+		}
+		fmt.Fprintf(b, "| %s |", strings.TrimSuffix(row, ": CPU µs"))
+		for _, c := range []string{ours, baseline} {
+			for _, of := range []map[cell][]float64{t.values, t.self} {
+				if v := of[cell{row, c}]; len(v) > 0 {
+					b.WriteString(" " + figure(median(v)))
+				}
+				b.WriteString(" |")
+			}
+		}
+		b.WriteString("\n")
+	}
+}
+
+func figure(v float64) string {
+	if v >= 1000 {
+		return fmt.Sprintf("%.0f", v)
+	}
+	return fmt.Sprintf("%.3g", v)
 }
 
 const begin, end = "<!-- measured: begin -->\n", "<!-- measured: end -->\n"
