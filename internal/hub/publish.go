@@ -208,14 +208,31 @@ func (c *Client) deliver0Alias(b *transport.Batch, l *Local, ln *Link, d *router
 	// An alias must not be lost with a dropped packet, nor be used before a packet
 	// that sets it and waits for the disk.
 	if c.held == nil && (ln.Conn.Buffered() == 0 || ln.room() > pub.Size()) {
-		k.Alias, k.NoTopic = c.sess.Alias(string(pub.Topic))
+		c.appendAliased(l, ln, pub, &k)
+	} else {
+		l.scratch = pub.Append(l.scratch[:0], &k)
 	}
-	l.scratch = pub.Append(l.scratch[:0], &k)
 	n := l.send0(b, ln, l.scratch, len(pub.Payload))
 	if n == 0 && k.Alias != 0 && !k.NoTopic {
 		c.sess.Unalias(string(pub.Topic))
 	}
 	return n
+}
+
+// appendAliased writes the copy k of pub to l.scratch, with a Topic Alias if there
+// is one and the packet fits with it. [MQTT-3.1.2-24] [MQTT-3.1.2-25]
+func (c *Client) appendAliased(l *Local, ln *Link, pub *message.Publication, k *message.Copy) {
+	topic := string(pub.Topic)
+	k.Alias, k.NoTopic = c.sess.Alias(topic)
+	l.scratch = pub.Append(l.scratch[:0], k)
+	if k.Alias == 0 || ln.fits(len(l.scratch)) {
+		return
+	}
+	if !k.NoTopic {
+		c.sess.Unalias(topic)
+	}
+	k.Alias, k.NoTopic = 0, false
+	l.scratch = pub.Append(l.scratch[:0], k)
 }
 
 // deliver gives a message of QoS 1 or 2 to the client: to its connection if its
@@ -231,7 +248,7 @@ func (c *Client) deliver(b *transport.Batch, l *Local, e *session.Entry, pub *me
 		return c.enqueueAbsent(l, e, pub)
 	}
 	size := pub.Size()
-	if (ln.MaxPacket != 0 && size > ln.MaxPacket || ln.Mount != "") && c.tooLarge(l, ln, e, pub) {
+	if (ln.MaxPacket != 0 && size+maxSubscriptionID*len(e.IDs) > ln.MaxPacket || ln.Mount != "") && c.tooLarge(l, ln, e, pub) {
 		return 0
 	}
 	if e.QoS == 0 { // the client has come since
@@ -256,6 +273,10 @@ func (c *Client) deliver(b *transport.Batch, l *Local, e *session.Entry, pub *me
 	}
 	return 1
 }
+
+// maxSubscriptionID is how many bytes a Subscription Identifier may take in a
+// packet; message.Size counts none.
+const maxSubscriptionID = 5
 
 // wantDrain makes sure that the queue is looked at again when it waits for room.
 // If output that waits for the disk takes the room, its release looks again.
@@ -308,8 +329,7 @@ func (c *Client) frame(l *Local, ln *Link, e *session.Entry, pub *message.Public
 	switch {
 	case ln.Version >= packet.V5 && (len(e.IDs) > 0 || ln.Aliases), ln.Mount != "":
 		k := message.Copy{Version: ln.Version, QoS: e.QoS, Retain: e.Retain, PacketID: id, IDs: e.IDs, Mount: ln.Mount}
-		k.Alias, k.NoTopic = c.sess.Alias(string(pub.Topic))
-		l.scratch = pub.Append(l.scratch[:0], &k)
+		c.appendAliased(l, ln, pub, &k)
 		f = l.scratch
 	case e.QoS == 0:
 		f = pub.Frame(ln.Version, 0, e.Retain)

@@ -247,18 +247,27 @@ func (s *Session) write(e *Entry, dup bool, now int64, fx *Effects) bool {
 	c.Alias, c.NoTopic = s.Alias(e.Message.Topic)
 	start := len(fx.Out)
 	fx.Out = e.Message.Append(fx.Out, &c, now)
-	n := len(fx.Out) - start
-	if n > 0 && (s.p.MaximumPacket == 0 || n <= int(s.p.MaximumPacket)) {
+	if c.Alias != 0 && !s.fits(len(fx.Out)-start) { // it may without the alias
+		if !c.NoTopic {
+			s.Unalias(e.Message.Topic)
+		}
+		c.Alias, c.NoTopic = 0, false
+		fx.Out = e.Message.Append(fx.Out[:start], &c, now)
+	}
+	if s.fits(len(fx.Out) - start) {
 		fx.Sent++
 		fx.Payload += len(e.Message.Payload)
 		return true
 	}
 	fx.Out = fx.Out[:start]
 	fx.TooBig++
-	if !c.NoTopic {
-		s.Unalias(e.Message.Topic)
-	}
 	return false
+}
+
+// fits reports whether a packet of n bytes may be sent to the client; one of 0
+// bytes is larger than the protocol can say.
+func (s *Session) fits(n int) bool {
+	return n > 0 && (s.p.MaximumPacket == 0 || n <= int(s.p.MaximumPacket))
 }
 
 // Puback handles the client's PUBACK. With a code that refuses the message the
