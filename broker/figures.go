@@ -65,6 +65,9 @@ func (b *Broker) trafficFigures() []Figure {
 		{"publish/bytes/sent", "nightjar_publish_sent_bytes_total", float64(t.PublishOutB)},
 		{"publish/messages/denied", "nightjar_publish_denied_total", float64(t.Denied)},
 	}
+	for _, e := range hub.Endings() {
+		list = append(list, Figure{"connections/ended/" + e.String(), fmt.Sprintf("nightjar_connections_ended_total{cause=%q}", e), float64(t.Ended[e])})
+	}
 	dropped := int64(0)
 	for _, c := range hub.Causes() {
 		dropped += t.Dropped[c]

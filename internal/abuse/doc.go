@@ -37,5 +37,5 @@
 //	26   ways around the access list                refused on the way in and on the way out         TestAccessWaysIn, TestAccessWaysOut, internal/auth.TestNeverSubstituted, internal/auth.TestSubscribe, internal/dynsec.TestDecisions
 //	27   writing the broker's own topics            0x87, by wills too; wildcards pass over them     TestOwnTopics, script 024-publish-refused, script 065-sys, internal/router.TestStandard
 //	31   WebSocket frames and upgrades              1002, 1003, or the request is refused            internal/transport.TestFrames, internal/transport.TestUpgrade, TestMemoryFollowsWhatCame
-//	34   foreign text in the log                    escaped and on one line                          internal/logging.TestLines, internal/logging.TestJSON
+//	34   foreign text in the log, floods of it      escaped, cut to 256 bytes, some lines a source   TestLongNames, TestLogFlood, TestFaultsAreCounted, internal/logging.TestLines, internal/logging.TestJSON, internal/ration.TestLines
 package abuse

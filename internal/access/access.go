@@ -10,6 +10,7 @@ import (
 	"github.com/nightjarmq/nightjar/internal/conn"
 	"github.com/nightjarmq/nightjar/internal/dynsec"
 	"github.com/nightjarmq/nightjar/internal/hub"
+	"github.com/nightjarmq/nightjar/internal/ration"
 )
 
 // Rules are what the files of a configuration say.
@@ -166,8 +167,17 @@ func load[T any](known map[string]*T, path string, read func(string) (*T, error)
 func gate(e auth.Entrances, log *slog.Logger) *auth.Gate {
 	g := auth.NewGate(e, 0)
 	if log != nil {
+		lines := ration.Lines{AtOnce: 20} // many devices may share an address
 		g.Refused = func(a *conn.Attempt, why string) {
-			log.Warn("a client was refused", "client", a.ClientID, "user", a.Username.Value, "addr", a.Addr, "listener", a.Listener, "why", why)
+			left, ok := lines.Next(ration.Place(a.Addr))
+			if !ok {
+				return
+			}
+			var rest []any
+			if left > 0 {
+				rest = []any{"unlogged", left}
+			}
+			log.With(rest...).Warn("a client was refused", "client", a.ClientID, "user", a.Username.Value, "addr", a.Addr, "listener", a.Listener, "why", why)
 		}
 	}
 	return g
@@ -179,9 +189,9 @@ func policy(l auth.Lists, log *slog.Logger) *auth.Policy {
 	if log == nil {
 		return p
 	}
-	var few few
+	var lines ration.Lines
 	p.Denied = func(c *hub.Client, action auth.Action, topic []byte, d auth.Decision) {
-		left, ok := few.next(c.ID)
+		left, ok := lines.Next(c.ID)
 		if !ok {
 			return
 		}

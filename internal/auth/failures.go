@@ -4,9 +4,10 @@ import (
 	"context"
 	"fmt"
 	"hash/maphash"
-	"net/netip"
 	"sync"
 	"time"
+
+	"github.com/nightjarmq/nightjar/internal/ration"
 )
 
 // failures remembers who gave wrong passwords lately, by address and by user,
@@ -47,27 +48,11 @@ func (f *failures) key(kind byte, s string) uint64 {
 	return h.Sum64()
 }
 
-// place returns the address without the port; of IPv6 the network, of which a
-// single customer has all addresses. "" is no address, as of a Unix socket.
-func place(addr string) string {
-	ap, err := netip.ParseAddrPort(addr)
-	if err != nil {
-		return ""
-	}
-	ip := ap.Addr().Unmap().WithZone("")
-	if ip.Is6() {
-		if p, err := ip.Prefix(64); err == nil {
-			return p.String()
-		}
-	}
-	return ip.String()
-}
-
 // wait blocks who failed too often.
 func (f *failures) wait(ctx context.Context, addr, user string) error {
 	now := time.Now()
 	d := f.delay('u', user, freeByUser, now)
-	if p := place(addr); p != "" {
+	if p := ration.Place(addr); p != "" {
 		d = max(d, f.delay('a', p, freeByAddr, now))
 	}
 	if d == 0 {
@@ -117,7 +102,7 @@ func (s *slot) now(t time.Time) float64 {
 func (f *failures) failed(addr, user string) {
 	now := time.Now()
 	f.add(f.key('u', user), freeByUser+8, now)
-	if p := place(addr); p != "" {
+	if p := ration.Place(addr); p != "" {
 		f.add(f.key('a', p), freeByAddr+8, now)
 	}
 }

@@ -254,8 +254,41 @@ func (c *Conn) Closed(b *transport.Batch, err error) {
 		l.Stats.Closed++
 		h.Leave(b, &c.Link, c.goodbye)
 	}
+	if e, ok := ending(err); ok {
+		l.Stats.Ended[e]++
+	}
 	c.logClosed(err)
 	l.Sync(b.Now)
+}
+
+// ending says which fault or timeout has ended a connection, if it was one.
+func ending(err error) (hub.Ending, bool) {
+	var pe *packet.Error
+	switch {
+	case err == errConnectTimeout:
+		return hub.NoConnect, true
+	case err == errKeepAlive:
+		return hub.Silence, true
+	case errors.Is(err, hub.ErrTakenOver):
+		return hub.TakenOver, true
+	case err == errNotConnect:
+		return hub.NotConnect, true
+	case !errors.As(err, &pe):
+		return 0, false
+	}
+	switch pe.Code {
+	case packet.MalformedPacket:
+		return hub.Malformed, true
+	case packet.PacketTooLarge:
+		return hub.TooLong, true
+	case packet.NotAuthorized, packet.BadUserNameOrPassword, packet.BadAuthenticationMethod, packet.Banned:
+		return hub.Unauthorized, true
+	case packet.QuotaExceeded, packet.ReceiveMaximumExceeded, packet.ConnectionRateExceeded:
+		return hub.OverQuota, true
+	case packet.ServerUnavailable, packet.ImplementationSpecificError:
+		return 0, false // ours
+	}
+	return hub.Violation, true
 }
 
 // Expire watches the time: before CONNECT its deadline, later keep-alive.

@@ -9,16 +9,18 @@ import (
 	"net"
 
 	"github.com/nightjarmq/nightjar/internal/hub"
+	"github.com/nightjarmq/nightjar/internal/ration"
 	"github.com/nightjarmq/nightjar/internal/transport"
 	"github.com/nightjarmq/nightjar/packet"
 )
 
 // What is logged about connections is in Mosquitto's words, because tools look
 // for them. Where something went wrong, who it was and why follow the sentence.
+// Of an address from which much goes wrong only some is logged.
 
 func (c *Conn) logNew() {
 	log := c.srv.log
-	if !log.Enabled(c.srv.ctx, slog.LevelInfo) {
+	if !log.Enabled(c.srv.ctx, slog.LevelInfo) || c.srv.faults.Spent(ration.Place(c.Conn.RemoteAddr())) {
 		return
 	}
 	where := "on " + c.Conn.Listener().Name()
@@ -33,15 +35,15 @@ func (c *Conn) logConnected(p *packet.Connect, id, user string) {
 	if !log.Enabled(c.srv.ctx, slog.LevelInfo) {
 		return
 	}
-	addr := c.Conn.RemoteAddr()
+	addr, id, user := c.Conn.RemoteAddr(), ration.Cut(id), ration.Cut(user)
 	text := fmt.Sprintf("New client connected from %s as %s (p%d, c%d, k%d", addr, id, mosquittoVersion(p.Version), clean(p), p.KeepAlive)
 	if name := cmp.Or(user, p.Username.Value); name != "" { // where nobody is asked, the name is only said
-		text += ", u'" + name + "'"
+		text += ", u'" + ration.Cut(name) + "'"
 	}
 	log.Info(text+").", "event", "connect", "client", id, "addr", addr, "user", user,
 		"listener", c.Conn.Listener().Name(), "version", p.Version.String(), "clean", p.CleanStart, "keepalive", p.KeepAlive)
 	if p.Will != nil {
-		log.Debug(fmt.Sprintf("Will message specified (%d bytes) (r%d, q%d).\n\t%s", len(p.Will.Payload), bit(p.Will.Retain), p.Will.QoS, p.Will.Topic),
+		log.Debug(fmt.Sprintf("Will message specified (%d bytes) (r%d, q%d).\n\t%s", len(p.Will.Payload), bit(p.Will.Retain), p.Will.QoS, ration.Cut(p.Will.Topic)),
 			"event", "will", "client", id)
 	}
 }
@@ -80,18 +82,28 @@ func (c *Conn) logClosed(err error) {
 	}
 	text, why := farewell(err, c.Client != nil)
 	level := slog.LevelInfo
+	id, user = ration.Cut(id), ration.Cut(user)
+	var rest []any
 	if why != "" {
+		left, ok := c.srv.faults.Next(ration.Place(addr))
+		if !ok {
+			return
+		}
 		text += " From " + addr
 		if user != "" {
 			text += ", user '" + user + "'"
 		}
 		text += ": " + why
+		if left > 0 {
+			text += fmt.Sprintf(" (and %d times before that were not logged)", left)
+			rest = append(rest, "unlogged", left)
+		}
 	}
 	var pe *packet.Error
 	if errors.As(err, &pe) && c.Client != nil {
 		level = slog.LevelWarn
 	}
-	log.Log(c.srv.ctx, level, "Client "+id+" "+text, "event", "disconnect", "client", id, "addr", addr, "user", user,
+	log.With(rest...).Log(c.srv.ctx, level, "Client "+id+" "+text, "event", "disconnect", "client", id, "addr", addr, "user", user,
 		"listener", c.Conn.Listener().Name(), "reason", cmp.Or(why, fmt.Sprint(err)))
 }
 

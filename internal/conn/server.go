@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"github.com/nightjarmq/nightjar/internal/hub"
+	"github.com/nightjarmq/nightjar/internal/ration"
 	"github.com/nightjarmq/nightjar/internal/transport"
 	"github.com/nightjarmq/nightjar/packet"
 )
@@ -75,6 +76,7 @@ type Server struct {
 	cancel context.CancelFunc
 	auth   atomic.Pointer[Authenticator]
 	wg     sync.WaitGroup // authentications under way
+	faults ration.Lines   // about clients that did wrong, by their address
 }
 
 // NewServer returns a Server; Close ends what it started.
@@ -88,7 +90,7 @@ func NewServer(cfg Config) *Server {
 	if cfg.MaxConnect == 0 {
 		cfg.MaxConnect = 64 << 10
 	}
-	s := &Server{cfg: cfg, log: cfg.Log}
+	s := &Server{cfg: cfg, log: cfg.Log, faults: ration.Lines{AtOnce: 20}} // many devices may share an address
 	s.SetAuth(cfg.Auth)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s

@@ -9,6 +9,7 @@ import (
 
 	"github.com/nightjarmq/nightjar/internal/budget"
 	"github.com/nightjarmq/nightjar/internal/message"
+	"github.com/nightjarmq/nightjar/internal/ration"
 	"github.com/nightjarmq/nightjar/internal/router"
 	"github.com/nightjarmq/nightjar/internal/session"
 	"github.com/nightjarmq/nightjar/internal/store"
@@ -100,6 +101,7 @@ type Hub struct {
 	retaining [shards]sync.Mutex
 
 	droppers droppers
+	warnings ration.Lines // about clients, by their identifiers
 
 	localsMu sync.Mutex
 	locals   []*Local // all that were made; guarded by localsMu
@@ -153,6 +155,19 @@ func (h *Hub) SetLimits(l Limits) { h.limits.Store(&l) }
 // SetAccess makes another Access decide from now on. What waits in queues is asked
 // about again when it is sent.
 func (h *Hub) SetAccess(a Access) { h.guard.Store(&a) }
+
+// warn logs what a client did, unless it does too much of that.
+func (h *Hub) warn(id, what string, attrs ...any) {
+	left, ok := h.warnings.Next(id)
+	if !ok {
+		return
+	}
+	attrs = append([]any{"client", ration.Cut(id)}, attrs...)
+	if left > 0 {
+		attrs = append(attrs, "unlogged", left)
+	}
+	h.log.Warn(what, attrs...)
+}
 
 func (h *Hub) access() Access { return *h.guard.Load() }
 

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"github.com/nightjarmq/nightjar/internal/ration"
 	"github.com/nightjarmq/nightjar/internal/router"
 	"github.com/nightjarmq/nightjar/internal/session"
 	"github.com/nightjarmq/nightjar/internal/store"
@@ -226,7 +227,7 @@ func (h *Hub) publishWill(b *transport.Batch, c *Client, w *store.Will) {
 	if err != nil {
 		h.log.Error("publish a will", "client", c.ID, "topic", w.Message.Topic, "err", err)
 	} else if code >= packet.UnspecifiedError {
-		h.log.Warn("a will was refused", "client", c.ID, "topic", w.Message.Topic, "reason", code.String())
+		h.warn(c.ID, "a will was refused", "topic", ration.Cut(w.Message.Topic), "reason", code.String())
 	}
 }
 

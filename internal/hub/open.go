@@ -90,8 +90,8 @@ func (h *Hub) forgetEnded(c *Client) {
 func (h *Hub) takeOver(b *transport.Batch, old *Client, o *Opening, leave *departure) {
 	goesOn := !o.CleanStart && old.durable != 0 && old.expiry != 0 && !old.ended // [MQTT-4.1.0-2] [MQTT-3.1.4-4]
 	if l := old.link.Load(); l != nil {
-		h.log.Warn("two connections use one client identifier; the older one is closed. If this repeats, two devices are configured with the same identifier",
-			"client", old.ID, "old", l.Conn.RemoteAddr(), "new", o.Link.Conn.RemoteAddr())
+		h.warn(old.ID, "two connections use one client identifier; the older one is closed. If this repeats, two devices are configured with the same identifier",
+			"old", l.Conn.RemoteAddr(), "new", o.Link.Conn.RemoteAddr())
 		l.Kick(b, packet.SessionTakenOver, "", ErrTakenOver)
 		if goesOn { // else end does, and looks at what the session has left
 			leave.incoming = old.sess.Incoming() // [MQTT-4.3.3-10]

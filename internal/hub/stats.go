@@ -31,6 +31,41 @@ func Causes() []Cause {
 	return all
 }
 
+// Ending is why a connection ended, as far as it was the client's fault or its
+// time was over.
+type Ending uint8
+
+// Why connections end.
+const (
+	NoConnect    Ending = iota // no CONNECT came in time
+	NotConnect                 // the first packet was another one
+	Malformed                  // a packet of a wrong form
+	Violation                  // a packet that the protocol forbids
+	TooLong                    // a packet above the Maximum Packet Size
+	Unauthorized               // it may not connect, or do what it did
+	OverQuota                  // more than it is allowed
+	Silence                    // its Keep Alive was over
+	TakenOver                  // its Client Identifier connected again
+	endings
+)
+
+// String names the ending for people and for $SYS.
+func (e Ending) String() string {
+	return [...]string{
+		"no connect", "first packet not connect", "malformed packet", "protocol error", "packet too large", "not authorized",
+		"quota exceeded", "keep alive timeout", "taken over",
+	}[e]
+}
+
+// Endings lists them all.
+func Endings() []Ending {
+	all := make([]Ending, endings)
+	for i := range all {
+		all[i] = Ending(i)
+	}
+	return all
+}
+
 // Stats counts what one goroutine did since the last Sync.
 type Stats struct {
 	PacketsIn, PacketsOut     int64
@@ -40,6 +75,7 @@ type Stats struct {
 	Connects, Refused, Closed int64
 	Denied                    int64 // publishes and subscriptions that Access refused
 	Dropped                   [causes]int64
+	Ended                     [endings]int64
 }
 
 // Counters are the sums of a Local, readable from other goroutines.
@@ -51,6 +87,7 @@ type Counters struct {
 	Connects, Refused       atomic.Int64
 	Closed, Denied          atomic.Int64
 	Dropped                 [causes]atomic.Int64
+	Ended                   [endings]atomic.Int64
 }
 
 // Sync makes what was counted visible to Totals. A loop calls it once per read
@@ -77,6 +114,9 @@ func (l *Local) Sync(now int64) {
 	move(&s.Denied, &t.Denied)
 	for i := range s.Dropped {
 		move(&s.Dropped[i], &t.Dropped[i])
+	}
+	for i := range s.Ended {
+		move(&s.Ended[i], &t.Ended[i])
 	}
 }
 
@@ -112,6 +152,9 @@ func (h *Hub) Totals() Stats {
 		s.Denied += t.Denied.Load()
 		for i := range s.Dropped {
 			s.Dropped[i] += t.Dropped[i].Load()
+		}
+		for i := range s.Ended {
+			s.Ended[i] += t.Ended[i].Load()
 		}
 	}
 	return s

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 
+	"github.com/nightjarmq/nightjar/internal/ration"
 	"github.com/nightjarmq/nightjar/packet"
 )
 
@@ -17,6 +18,7 @@ func (h *Hub) Trace(way, id string, v packet.Version, raw []byte) {
 	if !h.Tracing() {
 		return
 	}
+	id = ration.Cut(id)
 	link := " from "
 	if way == "Sending" {
 		link = " to "
@@ -40,7 +42,7 @@ func (h *Hub) Trace(way, id string, v packet.Version, raw []byte) {
 func details(p packet.Packet) string {
 	switch p := p.(type) {
 	case *packet.Publish:
-		return fmt.Sprintf(" (d%d, q%d, r%d, m%d, '%s', ... (%d bytes))", bit(p.Dup), p.QoS, bit(p.Retain), p.PacketID, p.Topic, len(p.Payload))
+		return fmt.Sprintf(" (d%d, q%d, r%d, m%d, '%s', ... (%d bytes))", bit(p.Dup), p.QoS, bit(p.Retain), p.PacketID, ration.Cut(string(p.Topic)), len(p.Payload))
 	case *packet.Puback:
 		return ack(p.PacketID, p.Code)
 	case *packet.Pubrec:

@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/nightjarmq/nightjar/internal/config"
+	"github.com/nightjarmq/nightjar/internal/ration"
 )
 
 // handler is a slog.Handler in front of a Log.
@@ -60,9 +61,10 @@ func (h *handler) Handle(_ context.Context, r slog.Record) error {
 		case "topic":
 			about = a.Value.String()
 		}
-		attrs = append(attrs, slog.Attr{Key: h.group + a.Key, Value: plain(a.Value)})
+		attrs = append(attrs, slog.Attr{Key: h.group + a.Key, Value: short(a.Key, plain(a.Value))})
 		return true
 	})
+	r.Message = ration.CutTo(r.Message, maxMessage)
 	kind := ofLevel(r.Level)
 	switch event {
 	case "subscribe":
@@ -95,6 +97,23 @@ func plain(v slog.Value) slog.Value {
 		return slog.StringValue(err.Error())
 	}
 	return v.Resolve()
+}
+
+// maxMessage is how many bytes of a message, or of an explanation, are logged.
+const maxMessage = 2 << 10
+
+// foreign are the keys of texts that others choose.
+var foreign = []string{"client", "user", "topic", "filter"}
+
+// short cuts what others may have made long.
+func short(key string, v slog.Value) slog.Value {
+	if v.Kind() != slog.KindString {
+		return v
+	}
+	if slices.Contains(foreign, key) {
+		return slog.StringValue(ration.Cut(v.String()))
+	}
+	return slog.StringValue(ration.CutTo(v.String(), maxMessage))
 }
 
 // WithAttrs is that of slog.Handler.

@@ -47,6 +47,10 @@ func TestLines(t *testing.T) {
 		{"no time, and foreign bytes", config.Log{Types: config.LogAll, NoTimestamp: true}, func(l *slog.Logger) {
 			l.Info("Client a\n\x1b[2J\x7f\u0085\xff\u202e\ufffd disconnected.", "event", "disconnect")
 		}, `Client a\n\x1b[2J\x7f\x85\xff\u{202e}` + "\ufffd disconnected.\n"},
+		{"long texts of others", config.Log{Types: config.LogAll, NoTimestamp: true}, func(l *slog.Logger) {
+			l.Warn("dropped", "client", strings.Repeat("c", 65535), "why", strings.Repeat("w", 65535))
+			l.Warn(strings.Repeat("m", 65535))
+		}, "dropped: client " + strings.Repeat("c", 253) + "..., why " + strings.Repeat("w", 2045) + "...\n" + strings.Repeat("m", 2045) + "...\n"},
 		{"kinds that are not wanted", config.Log{Types: config.LogWarning | config.LogSubscribe, NoTimestamp: true}, func(l *slog.Logger) {
 			l.Info("no")
 			l.Error("no")

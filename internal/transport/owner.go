@@ -1,6 +1,10 @@
 package transport
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/nightjarmq/nightjar/internal/ration"
+)
 
 // What the owner of a connection does, on both engines.
 
@@ -93,8 +97,21 @@ func (c *Conn) finish(b *Batch) {
 	case h != nil:
 		h.Closed(b, cause)
 	case unready && !errors.Is(cause, ErrServerClosed):
-		c.l.s.cfg.Log.Info("connection refused", "listener", c.l.Name(), "peer", c.RemoteAddr(), "cause", cause)
+		c.logRefused(cause)
 	}
+}
+
+// logRefused logs why a connection did not get ready.
+func (c *Conn) logRefused(cause error) {
+	left, ok := c.l.s.refused.Next(ration.Place(c.RemoteAddr()))
+	if !ok {
+		return
+	}
+	var rest []any
+	if left > 0 {
+		rest = []any{"unlogged", left}
+	}
+	c.l.s.cfg.Log.With(rest...).Info("connection refused", "listener", c.l.Name(), "peer", c.RemoteAddr(), "cause", cause)
 }
 
 func (c *Conn) isFinishing() bool {

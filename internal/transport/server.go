@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/nightjarmq/nightjar/internal/ration"
 )
 
 // Server accepts connections and runs them.
@@ -19,6 +21,8 @@ type Server struct {
 	shakes chan struct{} // taken while a TLS handshake computes
 	wg     sync.WaitGroup
 	count  atomic.Int32 // connections
+
+	refused ration.Lines // about connections that did not get ready, by address
 
 	// moves is held by whoever hands a connection to another loop, and wholly by
 	// whoever asks all loops for something: so no connection is missed.
@@ -57,6 +61,7 @@ func New(cfg Config) *Server {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Server{
+		refused:   ration.Lines{AtOnce: 20}, // many devices may share an address
 		cfg:       cfg,
 		clock:     newClock(cfg.Now),
 		shakes:    make(chan struct{}, runtime.GOMAXPROCS(0)),
