@@ -230,3 +230,14 @@ func (b *Broker) Listeners() []Listener {
 
 // Data returns the directory of the store, "" if there is none.
 func (b *Broker) Data() string { return b.cfg.Data }
+
+// Queued counts the messages that wait for a client or are not acknowledged by
+// it, and the bytes of those that wait.
+func (b *Broker) Queued(clientID string) (messages int, bytes int64) {
+	c := b.hub.Find(clientID)
+	if c == nil {
+		return 0, 0
+	}
+	n, size := c.Queued()
+	return n, int64(size)
+}

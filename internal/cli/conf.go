@@ -10,6 +10,7 @@ import (
 	"github.com/nightjarmq/nightjar/broker"
 	"github.com/nightjarmq/nightjar/internal/access"
 	"github.com/nightjarmq/nightjar/internal/auth"
+	"github.com/nightjarmq/nightjar/internal/bridges"
 	"github.com/nightjarmq/nightjar/internal/config"
 	"github.com/nightjarmq/nightjar/internal/dynsec"
 )
@@ -81,6 +82,11 @@ var otherwise = []struct {
 	{"memory_limit", config.Changed, "memory is collected earlier to stay below it; no message is refused for it"},
 	{"retain_expiry_interval", config.Changed, "it acts as the Message Expiry Interval of retained messages"},
 	{"set_tcp_nodelay", config.Ignored, "small packets are always sent at once, many of them together"},
+	{"bridge_max_topic_alias", config.Ignored, "topics are sent in full"},
+	{"bridge_tcp_user_timeout", config.Ignored, "a silent connection ends after one and a half times keepalive_interval"},
+	{"bridge_reload_type", config.Ignored, "a changed bridge waits for a restart"},
+	{"local_username", config.Ignored, "bridges need no account here"},
+	{"local_password", config.Ignored, "bridges need no account here"},
 	{"persistent_client_expiration", config.Changed, "it also bounds the Session Expiry Interval of 5.0 clients, which are told"},
 }
 
@@ -91,7 +97,9 @@ func missing(c *config.Config) (list config.Errors) {
 		list = append(list, &config.Error{Pos: p, Word: word, Msg: "not available yet", Fix: fix})
 	}
 	for i := range c.Bridges {
-		no(c.Bridges[i].Pos, "connection "+c.Bridges[i].Name, "remove the bridge")
+		if b := &c.Bridges[i]; b.TLS.RequireOCSP {
+			no(b.Pos, "bridge_require_ocsp", "remove it")
+		}
 	}
 	return list
 }
@@ -129,10 +137,10 @@ func admission(cfg *broker.Config, c *config.Config) error {
 	}
 	cfg.Auth, cfg.Access, cfg.Commands = nil, nil, nil
 	if r.Gate != nil {
-		cfg.Auth = r.Gate
+		cfg.Auth = bridges.Gate{Authenticator: r.Gate}
 	}
 	if r.Policy != nil {
-		cfg.Access = r.Policy
+		cfg.Access = bridges.Access{Access: r.Policy}
 	}
 	if r.Dynamic != nil {
 		cfg.Commands = &dynamic{r.Dynamic, cfg.Log}
@@ -196,6 +204,24 @@ func (k *checkCommand) run(io Streams) int {
 		}
 	}
 	if err != nil {
+		fmt.Fprintf(io.Err, "nightjar: %v\n", err)
+		return exitUsage
+	}
+	return exitOK
+}
+
+// bridgeCommand is about bridges.
+type bridgeCommand struct {
+	Test bridgeTestCommand `cmd:"" help:"Show which topics would cross the bridges of a configuration file, and under which names. Nothing is sent."`
+}
+
+type bridgeTestCommand struct {
+	File string   `arg:"" help:"The mosquitto.conf or nightjar.toml." type:"path"`
+	Name []string `short:"t" sep:"none" help:"Show what becomes of this topic. Can be repeated." placeholder:"TOPIC"`
+}
+
+func (k *bridgeTestCommand) run(io Streams) int {
+	if err := bridges.Show(io.Out, k.File, k.Name); err != nil {
 		fmt.Fprintf(io.Err, "nightjar: %v\n", err)
 		return exitUsage
 	}

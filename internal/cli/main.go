@@ -17,6 +17,8 @@ type root struct {
 	Serve serveCommand `cmd:"" default:"withargs" help:"Run the broker. This is what nightjar does without a command."`
 	Check checkCommand `cmd:"" help:"Say what each line of a mosquitto.conf does here."`
 
+	Bridge bridgeCommand `cmd:"" help:"Look at bridges to other brokers."`
+
 	Backup  backupCommand  `cmd:"" help:"Copy the store into a directory, also while the broker runs."`
 	Restore restoreCommand `cmd:"" help:"Make the store from a backup."`
 	Inspect inspectCommand `cmd:"" help:"List the sessions, queues and retained messages of the store."`
@@ -92,6 +94,8 @@ func Main(ctx context.Context, version string, args []string, io Streams) int {
 	switch parsed.Command() {
 	case "check <file>":
 		return cmds.Check.run(io)
+	case "bridge test <file>":
+		return cmds.Bridge.Test.run(io)
 	case "backup <dir>":
 		return cmds.Backup.run(ctx, io)
 	case "restore <dir>":

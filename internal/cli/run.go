@@ -12,6 +12,7 @@ import (
 
 	"github.com/nightjarmq/nightjar/broker"
 	"github.com/nightjarmq/nightjar/internal/admin"
+	"github.com/nightjarmq/nightjar/internal/bridges"
 	"github.com/nightjarmq/nightjar/internal/heap"
 	"github.com/nightjarmq/nightjar/internal/logging"
 	"github.com/nightjarmq/nightjar/internal/systemd"
@@ -102,8 +103,13 @@ func (v *service) serve(ctx context.Context) error {
 	defer v.attend(ctx)()
 	defer tellManager(ctx, v.b, manager)()
 	defer keepHeap(ctx)()
+	serving, end, err := bridges.Run(ctx, v.b, v.plan.conf, v.say)
+	if err != nil {
+		return err
+	}
+	defer end()
 	v.announce("running")
-	err = v.b.Run(ctx)
+	err = v.b.Run(serving)
 	v.announce("terminating")
 	return err
 }

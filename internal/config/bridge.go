@@ -14,7 +14,7 @@ type Bridge struct {
 	Addresses []BridgeAddress
 	Topics    []BridgeTopic
 
-	Version          byte // 3, 4 or 5
+	Version          byte // 3, 4 or 5; 0: 5, and 4 with a broker that does not speak it
 	RemoteClientID   string
 	RemoteUsername   string
 	RemotePassword   string
@@ -43,6 +43,8 @@ type Bridge struct {
 	Notifications    bool
 	LocalNotify      bool // notifications_local_only
 	NotifyTopic      string
+	MaxHops          int // bridges that a message may cross; 0: any number
+	Rate             int // messages per second to the other broker; 0: no limit
 	TLS              BridgeTLS
 	localCleanStated bool
 }
@@ -131,7 +133,7 @@ func (t *BridgeTLS) On() bool {
 
 func newBridge(name string, at Pos) Bridge {
 	return Bridge{
-		Pos: at, Name: name, Version: 4, KeepAlive: time.Minute, Start: "automatic", IdleTimeout: time.Minute, Threshold: 10,
+		Pos: at, Name: name, KeepAlive: time.Minute, Start: "automatic", IdleTimeout: time.Minute, Threshold: 10,
 		Restart: Backoff{Base: 5 * time.Second, Cap: 30 * time.Second}, TryPrivate: true, Unsubscribe: true,
 		OutgoingRetain: true, Notifications: true, MaxTopicAlias: 10, UserTimeout: -1,
 	}

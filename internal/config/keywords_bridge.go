@@ -52,6 +52,10 @@ func bridgeKeywords() []Keyword {
 			set: yes(func(b *Bridge) *bool { return &b.Unsubscribe })},
 		{Name: "bridge_outgoing_retain", Scope: OfBridge, Type: bools, Default: "true", Help: "Send retained messages as retained.", Fate: Kept,
 			set: yes(func(b *Bridge) *bool { return &b.OutgoingRetain })},
+		{Name: "bridge_max_hops", Scope: OfBridge, Type: "number", Default: "0", Help: "Bridges that a message may cross, this one included; 0 is any number. Nightjar only.", Fate: Kept,
+			set: bridgeNumber(0, math.MaxInt32, func(b *Bridge, n int) { b.MaxHops = n })},
+		{Name: "bridge_outgoing_rate", Scope: OfBridge, Type: "number", Default: "0", Help: "Messages per second to the other broker; 0 is no limit. Nightjar only.", Fate: Kept,
+			set: bridgeNumber(0, math.MaxInt32, func(b *Bridge, n int) { b.Rate = n })},
 		{Name: "round_robin", Scope: OfBridge, Type: bools, Default: "false", Help: "Treat all addresses alike.", Fate: Kept,
 			set: yes(func(b *Bridge) *bool { return &b.RoundRobin })},
 	}

@@ -14,7 +14,7 @@ func bridgeLinkKeywords() []Keyword {
 		return flag(func(r *reader) *bool { return f(r.here.bridge) })
 	}
 	return []Keyword{
-		{Name: "bridge_protocol_version", Scope: OfBridge, Type: "mqttv31|mqttv311|mqttv50", Default: "mqttv311", Help: "MQTT version to connect with.", Fate: Kept, set: bridgeVersion},
+		{Name: "bridge_protocol_version", Scope: OfBridge, Type: "mqttv31|mqttv311|mqttv50", Default: "mqttv50, else mqttv311", Help: "MQTT version to connect with.", Fate: Kept, set: bridgeVersion},
 		{Name: "keepalive_interval", Scope: OfBridge, Type: "seconds", Default: "60", Help: "Silence after which the bridge pings.", Fate: Kept,
 			set: atLeast(5, math.MaxUint16, func(b *Bridge) *time.Duration { return &b.KeepAlive })},
 		{Name: "idle_timeout", Scope: OfBridge, Type: "seconds", Default: "60", Help: "Silence after which a lazy bridge ends.", Fate: Kept,

@@ -233,6 +233,13 @@ type tomlBridge struct {
 	NotifyTopic    string         `toml:"notification_topic"`
 	OutgoingRetain *bool          `toml:"outgoing_retain"`
 	TryPrivate     *bool          `toml:"try_private"`
+	MaxHops        int            `toml:"max_hops"`
+	Rate           int            `toml:"outgoing_rate"`
+	Threshold      int            `toml:"threshold"`
+	IdleTimeout    lifetime       `toml:"idle_timeout"`
+	PauseMin       lifetime       `toml:"pause_min"`
+	PauseMax       lifetime       `toml:"pause_max"`
+	MaxPacketSize  int            `toml:"packet_bytes"`
 	TLS            *tomlBridgeTLS `toml:"tls"`
 	Topic          []struct {
 		Pattern   string    `toml:"pattern"`
@@ -283,6 +290,7 @@ func (r *reader) tomlBridge(t *tomlBridge) {
 	b.LocalClientID, b.LocalUsername, b.LocalPassword = t.Local.ClientID, t.Local.User, r.secret("local", &t.Local)
 	b.CleanStart, b.RoundRobin, b.NotifyTopic = t.CleanStart, t.RoundRobin, t.NotifyTopic
 	b.Notifications, b.OutgoingRetain, b.TryPrivate = !no(t.Notifications), !no(t.OutgoingRetain), !no(t.TryPrivate)
+	r.tomlBridgeLimits(t, &b)
 	if t.KeepAlive != 0 {
 		b.KeepAlive = min(max(time.Duration(t.KeepAlive), 5*time.Second), 65535*time.Second)
 	}
@@ -297,6 +305,25 @@ func (r *reader) tomlBridge(t *tomlBridge) {
 	}
 	r.tomlTopics(t, &b)
 	r.bridges = append(r.bridges, &b)
+}
+
+// tomlBridgeLimits applies what bounds a bridge.
+func (r *reader) tomlBridgeLimits(t *tomlBridge, b *Bridge) {
+	for key, n := range map[string]int{"max_hops": t.MaxHops, "outgoing_rate": t.Rate, "threshold": t.Threshold, "packet_bytes": t.MaxPacketSize} {
+		if n < 0 {
+			r.refuseKey(key, "less than 0", "write 0 or more, or leave it out")
+		}
+	}
+	b.MaxHops, b.Rate, b.MaxPacketSize = t.MaxHops, t.Rate, t.MaxPacketSize
+	if t.Threshold != 0 {
+		b.Threshold = t.Threshold
+	}
+	if t.IdleTimeout > 0 {
+		b.IdleTimeout = time.Duration(t.IdleTimeout)
+	}
+	if t.PauseMin > 0 || t.PauseMax > 0 {
+		b.Restart.Base, b.Restart.Cap = time.Duration(t.PauseMin), time.Duration(t.PauseMax)
+	}
 }
 
 // tomlTopics applies the topics of a bridge.

@@ -3,6 +3,7 @@ package conn
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 
 	"github.com/nightjarmq/nightjar/internal/hub"
@@ -27,6 +28,7 @@ type Conn struct {
 	asked   string     // client identifier of the CONNECT, for the log
 	auth    *authState // nil unless an authentication is or was under way
 	ended   bool       // nothing more is read
+	bridge  bool       // the client says, before 5.0, that it is a bridge
 }
 
 // Errors that end a connection without a packet that broke a rule.
@@ -170,6 +172,12 @@ func (c *Conn) subscribe(b *transport.Batch, h packet.Header, body []byte) error
 	var p packet.Subscribe
 	if err := p.Decode(h.Flags, body, c.Version); err != nil {
 		return err
+	}
+	if c.bridge { // it gets nothing back, and sees what is retained, as from Mosquitto
+		for i := range p.Filters {
+			f := &p.Filters[i]
+			f.NoLocal, f.RetainAsPublished = !strings.HasPrefix(f.Filter, "$share/"), true
+		}
 	}
 	return c.srv.cfg.Hub.Subscribe(b, &c.Link, &p, func(dst []byte, codes []packet.Code) []byte {
 		return (&packet.Suback{PacketID: p.PacketID, Codes: codes}).Append(dst, c.Version) // [MQTT-3.8.4-2] [MQTT-3.8.4-6] [MQTT-2.2.1-6]

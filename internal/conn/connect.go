@@ -42,7 +42,7 @@ func (c *Conn) connect(b *transport.Batch, l *hub.Local, h packet.Header, body [
 	p := &l.Connect
 	defer func() { *p = packet.Connect{} }()
 	err := p.Decode(h.Flags, body, 0)
-	c.Version = p.Version
+	c.Version, c.bridge = p.Version, p.Bridge
 	c.MaxPacket = int(p.MaximumPacketSize.Or(packet.MaxVarint + 5))
 	if err != nil {
 		return err

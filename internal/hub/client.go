@@ -63,6 +63,18 @@ type Link struct {
 // Connected reports whether the client has a connection now.
 func (c *Client) Connected() bool { return c.link.Load() != nil }
 
+// Queued counts the messages that the client has not acknowledged, and the bytes
+// of those that were not sent.
+func (c *Client) Queued() (messages, bytes int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.sess == nil {
+		return c.waiting, c.bytes
+	}
+	messages, bytes = c.sess.Waiting()
+	return messages + c.sess.Inflight(), bytes
+}
+
 // Link returns the connection, nil if there is none.
 func (c *Client) Link() *Link { return c.link.Load() }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/nightjarmq/nightjar/internal/store"
 	"github.com/nightjarmq/nightjar/internal/transport"
 	"github.com/nightjarmq/nightjar/packet"
+	"github.com/nightjarmq/nightjar/topic"
 )
 
 // ownPrefixes are the topics that only the broker writes.
@@ -25,11 +26,14 @@ func ownTopic(name []byte) bool {
 	return false
 }
 
+// bridgeState is where a bridge says at the other broker whether it is connected.
+const bridgeState = "$SYS/broker/connection/+/state"
+
 // mayPublish asks Access. Of the broker's own topics clients write to commands only,
-// and those must be allowed by somebody.
+// and those must be allowed by somebody; and bridges to their state.
 func (h *Hub) mayPublish(c *Client, pub *message.Publication) bool {
 	a := h.access()
-	if ownTopic(pub.Topic) {
+	if ownTopic(pub.Topic) && !topic.Match(bridgeState, string(pub.Topic)) {
 		return h.isCommand(pub.Topic) && a != nil && a.Publish(c, pub.Topic, pub.QoS, pub.Retain)
 	}
 	return a == nil || a.Publish(c, pub.Topic, pub.QoS, pub.Retain)
