@@ -55,7 +55,7 @@ func (s *Store) handOver() {
 func (s *Store) take() (t taken, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for s.taken == s.ticket || s.syncing > 0 && s.readers == nil && !s.closed {
+	for s.taken == s.ticket || (s.syncing > 0 || s.taken >= s.urgent) && s.readers == nil && !s.closed {
 		if s.closed {
 			return t, false
 		}

@@ -32,6 +32,10 @@ const (
 // to.
 const Interval = 100 * time.Millisecond
 
+// Patience is how long what nobody waits for may wait for company: see
+// [Store.Submit].
+const Patience = 20 * time.Millisecond
+
 // Options of [Open]. The zero value is ready for use.
 type Options struct {
 	FS         vfs.FS // nil: the file system of the operating system
@@ -72,6 +76,8 @@ type Store struct {
 	onDurable func(t store.Ticket, err error)
 	ticket    store.Ticket  // submitted
 	taken     store.Ticket  // in batches that were taken to be handed over
+	urgent    store.Ticket  // to be handed over without waiting for company
+	patient   bool          // a timer will make urgent what is submitted now
 	visible   store.Ticket  // handed over: can be read
 	records   int           // in the batch at hand
 	syncing   int           // batches taken and not settled
@@ -196,7 +202,9 @@ func (s *Store) Stats() store.Stats {
 	return s.stats
 }
 
-// Submit implements [store.Store]. The errors are [store.ErrClosed],
+// Submit implements [store.Store]. Deliveries that have ended, and nothing else,
+// begin no fsync: they go with what comes next, or after [Patience], because no
+// packet hangs on them. The errors are [store.ErrClosed],
 // [store.ErrFenced], [store.ErrNoSpace] and [store.ErrOverloaded].
 func (s *Store) Submit(recs ...store.Record) (store.Ticket, error) {
 	s.mu.Lock()
@@ -213,11 +221,45 @@ func (s *Store) Submit(recs ...store.Record) (store.Ticket, error) {
 	s.records += len(recs)
 	s.ticket++
 	t := s.ticket
-	if s.syncing == 0 {
-		s.work.Signal()
+	if onlyDone(recs) {
+		s.wait()
+	} else {
+		s.hurry()
 	}
 	s.mu.Unlock()
 	return t, nil
+}
+
+func onlyDone(recs []store.Record) bool {
+	for _, r := range recs {
+		if _, ok := r.(*store.Done); !ok {
+			return false
+		}
+	}
+	return len(recs) > 0
+}
+
+// hurry has everything that was submitted handed over as soon as it can be. mu
+// is held.
+func (s *Store) hurry() {
+	s.urgent = s.ticket
+	if s.syncing == 0 {
+		s.work.Signal()
+	}
+}
+
+// wait has it handed over after Patience. mu is held.
+func (s *Store) wait() {
+	if s.patient {
+		return
+	}
+	s.patient = true
+	time.AfterFunc(Patience, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.patient = false
+		s.hurry()
+	})
 }
 
 // refuse says why nothing can be submitted. mu is held.

@@ -9,8 +9,9 @@
 // every queued message (16 bytes of it) that applying never reads the disk. One
 // goroutine hands the batch to Pebble, another waits for the fsync of the
 // write-ahead log and raises Durable. What is submitted while an fsync runs makes
-// up the next batch; nothing waits for company, and an idle store does nothing. A
-// batch is atomic: a submission is on the disk whole or not at all.
+// up the next batch; nothing that somebody waits for waits for company (what
+// nobody waits for, the end of a delivery, does so for [Patience]), and an idle
+// store does nothing. A batch is atomic: a submission is on the disk whole or not at all.
 //
 // A reader has the batch at hand handed to Pebble, and does not wait for its
 // fsync, so that it sees everything submitted.
