@@ -1,6 +1,9 @@
 package model
 
-import "slices"
+import (
+	"maps"
+	"slices"
+)
 
 // floating is a copy for one member of a shared subscription. Which one gets it
 // is known when it comes.
@@ -46,6 +49,7 @@ func (r *reference) members(group string, m *message) map[*session][]*delivery {
 // endFloating: what the ended session s had of shared subscriptions may go to
 // other members, but not QoS 2 of which delivery had begun. [MQTT-4.8.2-5]
 func (r *reference) endFloating(s *session) {
+	r.floating = append(r.floating, r.doubtful(s)...)
 	for _, f := range r.floating {
 		if f.members[s] == nil {
 			continue
@@ -64,6 +68,17 @@ func (r *reference) endFloating(s *session) {
 			}
 		}
 	}
+}
+
+// doubtful are copies that s is thought to have taken, but what came may have been
+// another one that floats still. Then these are with somebody else.
+func (r *reference) doubtful(s *session) (list []*floating) {
+	for _, t := range r.taken {
+		if t.s == s && slices.ContainsFunc(r.floating, func(f *floating) bool { return r.fits(t, f) != nil }) {
+			list = append(list, &floating{message: t.f.message, group: t.f.group, members: maps.Clone(t.f.members), may: true})
+		}
+	}
+	return list
 }
 
 // taken is a floating copy that has come.
