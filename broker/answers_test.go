@@ -6,14 +6,15 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/nightjarmq/nightjar/packet"
 )
 
-// TestAnswersAreBare: SUBACK, UNSUBACK and AUTH have codes and what has to be there, and no Reason String or User Property
-// that could make them too large for a client, or that it did not ask for. [MQTT-3.9.2-1] [MQTT-3.9.2-2] [MQTT-3.11.2-1]
+// TestAnswersAreBare: where Request Problem Information is 0, SUBACK, UNSUBACK and AUTH have codes and what has to be
+// there, and no Reason String or User Property. [MQTT-3.9.2-1] [MQTT-3.9.2-2] [MQTT-3.11.2-1]
 // [MQTT-3.11.2-2] [MQTT-3.15.2-2] [MQTT-3.15.2-3] [MQTT-3.1.2-29]
 func TestAnswersAreBare(t *testing.T) {
 	b, stop := run(t, Config{Methods: []Method{twoSteps{}}})
@@ -28,6 +29,43 @@ func TestAnswersAreBare(t *testing.T) {
 	filters := []packet.SubscribeFilter{{Filter: "a#"}, {Filter: "a", Options: packet.Options{QoS: 1}}}
 	exchange(t, c, &packet.Subscribe{PacketID: 258, Filters: filters}, "\x90\x05\x01\x02\x00\x8f\x01")
 	exchange(t, c, &packet.Unsubscribe{PacketID: 3, Filters: []string{"none", "a", "a#"}}, "\xb0\x06\x00\x03\x00\x11\x00\x8f")
+}
+
+// TestAnswersExplain: a SUBACK, UNSUBACK, PUBACK or PUBREC that refuses says why, unless the client does not want to
+// know, or that makes it larger than the client takes. [MQTT-3.1.2-29] [MQTT-3.4.2-2] [MQTT-3.5.2-2] [MQTT-3.9.2-1]
+// [MQTT-3.11.2-1]
+func TestAnswersExplain(t *testing.T) {
+	b, stop := run(t, Config{MaxPayload: 10})
+	defer stop()
+	for _, tc := range []struct {
+		problems packet.Opt[byte]
+		most     uint32
+		says     bool
+	}{{packet.Opt[byte]{}, 1000, true}, {packet.Some[byte](1), 1000, true}, {packet.Some[byte](0), 1000, false}, {packet.Opt[byte]{}, 20, false}} {
+		c := pipe(t, b)
+		k := &packet.Connect{Version: packet.V5, CleanStart: true, ClientID: "c", RequestProblemInfo: tc.problems, MaximumPacketSize: packet.Some(tc.most)}
+		exchange(t, c, k, "")
+		read(t, c)
+		ask := func(p packet.Packet) packet.Packet { exchange(t, c, p, ""); return read(t, c) }
+		check := func(kind string, codes []packet.Code, want packet.Code, reason packet.Opt[string], part string) {
+			t.Helper()
+			if codes[len(codes)-1] != want || reason.Set != tc.says || tc.says && !strings.Contains(reason.Value, part) {
+				t.Errorf("%+v: %s %v %+v", tc, kind, codes, reason)
+			}
+		}
+		sub := ask(&packet.Subscribe{PacketID: 1, Filters: []packet.SubscribeFilter{{Filter: "a"}, {Filter: "b#"}}}).(*packet.Suback)
+		check("SUBACK", sub.Codes, packet.TopicFilterInvalid, sub.ReasonString, "filter 2: ")
+		un := ask(&packet.Unsubscribe{PacketID: 2, Filters: []string{"a", "none", "b#"}}).(*packet.Unsuback)
+		check("UNSUBACK", un.Codes, packet.TopicFilterInvalid, un.ReasonString, "filter 3: ")
+		one := ask(&packet.Publish{Topic: []byte("$SYS/x"), QoS: 1, PacketID: 3}).(*packet.Puback)
+		check("PUBACK", []packet.Code{one.Code}, packet.NotAuthorized, one.ReasonString, "not allowed")
+		two := ask(&packet.Publish{Topic: []byte("x"), Payload: make([]byte, 11), QoS: 2, PacketID: 4}).(*packet.Pubrec)
+		check("PUBREC", []packet.Code{two.Code}, packet.QuotaExceeded, two.ReasonString, "10 bytes")
+		good := ask(&packet.Publish{Topic: []byte("x"), QoS: 1, PacketID: 5}).(*packet.Puback)
+		if good.Code != packet.NoMatchingSubscribers || good.ReasonString.Set {
+			t.Errorf("what is taken is answered with %+v", good)
+		}
+	}
 }
 
 // TestGoodbyeFits: the DISCONNECT for a broken rule says which, unless that makes it larger than the client takes. It has
@@ -60,7 +98,7 @@ func TestStoreFails(t *testing.T) {
 	defer stop()
 	old, c := pipe(t, b), pipe(t, b)
 	exchange(t, old, &packet.Connect{Version: packet.V311, CleanStart: true, ClientID: "old"}, "\x20\x02\x00\x00")
-	exchange(t, c, &packet.Connect{Version: packet.V5, CleanStart: true, ClientID: "new"}, "")
+	exchange(t, c, &packet.Connect{Version: packet.V5, CleanStart: true, ClientID: "new", RequestProblemInfo: packet.Some[byte](0)}, "")
 	read(t, c)
 	if err := b.store.Close(); err != nil {
 		t.Fatal(err)

@@ -92,6 +92,6 @@ func ExampleConfig() {
 	// Output:
 	// connect: Not authorized: user name or password is wrong [MQTT-3.1.4-2]
 	// <nil>
-	// publish: Not authorized
+	// publish: Not authorized: not allowed to publish to this topic
 	// <nil>
 }

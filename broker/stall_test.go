@@ -108,7 +108,7 @@ func TestFencedStore(t *testing.T) {
 	s := new(syncs)
 	b := onDisk(t, s)
 	c, w := pipe(t, b), pipe(t, b)
-	exchange(t, c, &packet.Connect{Version: packet.V5, ClientID: "c", CleanStart: true}, "")
+	exchange(t, c, &packet.Connect{Version: packet.V5, ClientID: "c", CleanStart: true, RequestProblemInfo: packet.Some[byte](0)}, "")
 	read(t, c)
 	exchange(t, c, &packet.Subscribe{PacketID: 1, Filters: []packet.SubscribeFilter{{Filter: "live"}}}, "\x90\x04\x00\x01\x00\x00")
 	exchange(t, w, &packet.Connect{Version: packet.V5, ClientID: "w", CleanStart: true}, "")

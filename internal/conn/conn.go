@@ -166,8 +166,7 @@ func ackFields(p packet.Packet) (uint16, packet.Code) {
 	return 0, 0
 }
 
-// subscribe answers with codes alone: no Reason String, no User Property. [MQTT-3.9.2-1]
-// [MQTT-3.9.2-2]
+// subscribe answers without User Properties. [MQTT-3.9.2-2]
 func (c *Conn) subscribe(b *transport.Batch, h packet.Header, body []byte) error {
 	var p packet.Subscribe
 	if err := p.Decode(h.Flags, body, c.Version); err != nil {
@@ -179,20 +178,34 @@ func (c *Conn) subscribe(b *transport.Batch, h packet.Header, body []byte) error
 			f.NoLocal, f.RetainAsPublished = !strings.HasPrefix(f.Filter, "$share/"), true
 		}
 	}
-	return c.srv.cfg.Hub.Subscribe(b, &c.Link, &p, func(dst []byte, codes []packet.Code) []byte {
-		return (&packet.Suback{PacketID: p.PacketID, Codes: codes}).Append(dst, c.Version) // [MQTT-3.8.4-2] [MQTT-3.8.4-6] [MQTT-2.2.1-6]
+	return c.srv.cfg.Hub.Subscribe(b, &c.Link, &p, func(codes []packet.Code, why string) []byte {
+		k := packet.Suback{PacketID: p.PacketID, Codes: codes} // [MQTT-3.8.4-2] [MQTT-3.8.4-6] [MQTT-2.2.1-6]
+		return c.explained(&k, &k.ReasonString, why)
 	})
 }
 
-// unsubscribe answers with codes alone: no Reason String, no User Property. [MQTT-3.11.2-1]
-// [MQTT-3.11.2-2]
+// explained encodes an answer with the Reason String why, if the client wants to know and it fits. [MQTT-3.1.2-29]
+// [MQTT-3.9.2-1] [MQTT-3.11.2-1]
+func (c *Conn) explained(k packet.Packet, reason *packet.Opt[string], why string) []byte {
+	if why != "" && c.Problems {
+		*reason = packet.Some(why)
+		if long := k.Append(nil, c.Version); len(long) <= c.MaxPacket {
+			return long
+		}
+		*reason = packet.Opt[string]{}
+	}
+	return k.Append(nil, c.Version)
+}
+
+// unsubscribe answers without User Properties. [MQTT-3.11.2-2]
 func (c *Conn) unsubscribe(b *transport.Batch, h packet.Header, body []byte) error {
 	var p packet.Unsubscribe
 	if err := p.Decode(h.Flags, body, c.Version); err != nil {
 		return err
 	}
-	return c.srv.cfg.Hub.Unsubscribe(b, &c.Link, p.Filters, func(dst []byte, codes []packet.Code) []byte {
-		return (&packet.Unsuback{PacketID: p.PacketID, Codes: codes}).Append(dst, c.Version) // [MQTT-3.10.4-4] [MQTT-3.10.4-5]
+	return c.srv.cfg.Hub.Unsubscribe(b, &c.Link, p.Filters, func(codes []packet.Code, why string) []byte {
+		k := packet.Unsuback{PacketID: p.PacketID, Codes: codes} // [MQTT-3.10.4-4] [MQTT-3.10.4-5]
+		return c.explained(&k, &k.ReasonString, why)
 	})
 }
 

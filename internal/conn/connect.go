@@ -183,6 +183,7 @@ func (c *Conn) open(b *transport.Batch, l *hub.Local, p *packet.Connect, user st
 		Mount:          lim.MountPoint,
 	}
 	c.Aliases = o.Params.SendAliases > 0
+	c.Problems = p.Version >= packet.V5 && p.RequestProblemInfo.Or(1) == 1
 	c.announce(p, ack, o.ClientID)
 	if p.Version >= packet.V5 && len(ack.Append(nil, p.Version)) > c.MaxPacket { // [MQTT-3.1.2-24]
 		return &packet.Error{Code: packet.PacketTooLarge, Clause: "MQTT-3.1.2-24", Msg: "CONNACK exceeds the client's Maximum Packet Size"}

@@ -49,6 +49,7 @@ type Link struct {
 	Version   packet.Version
 	MaxPacket int    // bytes the client accepts in one packet; 0: no limit
 	Aliases   bool   // the client takes Topic Aliases
+	Problems  bool   // it takes Reason Strings in acknowledgements [MQTT-3.1.2-29]
 	MaxQoS    byte   // most that a subscription is granted
 	Mount     string // before every topic of the client; see ListenerConfig of the broker
 	Client    *Client

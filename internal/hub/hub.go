@@ -251,6 +251,7 @@ type Local struct {
 	pending   []pending
 	changes   changes
 	scratch   []byte
+	reason    string // why the packet under way is refused, for its acknowledgement
 	mounted   []byte // the topic under way, behind its mount point
 	sharing   bool   // a message is being offered to the members of a shared subscription
 	swept     int64  // unix ms of the last look at the route cache

@@ -34,10 +34,12 @@ func (h *Hub) Publish(b *transport.Batch, from *Client, pub *message.Publication
 	l := local(b)
 	if from != nil && !h.mayPublish(from, pub) {
 		l.Stats.Denied++
+		l.reason = "not allowed to publish to this topic"
 		return packet.NotAuthorized, 0, nil // 3.1.1 gets its acknowledgement [3.1.1: MQTT-3.3.5-2]
 	}
 	if most := h.limits.Load().MaxPayload; from != nil && most > 0 && len(pub.Payload) > most {
 		l.Stats.Dropped[TooLarge]++
+		l.reason = fmt.Sprintf("the payload is longer than %d bytes", most)
 		return packet.QuotaExceeded, 0, nil
 	}
 	if from != nil && h.isCommand(pub.Topic) {
@@ -68,6 +70,7 @@ func (h *Hub) distribute(b *transport.Batch, l *Local, from *Client, pub *messag
 	}
 	t, err := h.submit(b, l, from, pub, incoming)
 	if err != nil {
+		l.reason = "it cannot be stored at present"
 		return refusal(err), 0, err
 	}
 	if n == 0 && len(route.Subs)+len(route.Groups) == 0 {

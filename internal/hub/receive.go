@@ -21,7 +21,7 @@ func (c *Client) Receive(b *transport.Batch, l *Link, in *packet.Publish, raw []
 			return err
 		}
 		if !isNew {
-			c.accept(b, l, in, packet.Success, 0)
+			c.accept(b, l, in, packet.Success, 0) // a repeat of what was taken
 			return nil
 		}
 	}
@@ -32,6 +32,7 @@ func (c *Client) Receive(b *transport.Batch, l *Link, in *packet.Publish, raw []
 	if err := c.hub.CheckLevels(in.Topic); err != nil {
 		return err
 	}
+	lo.reason = ""
 	pub := &lo.Pub
 	pub.Set(in, raw, l.Version, b.Now)
 	incoming := uint16(0)
@@ -79,7 +80,7 @@ func (c *Client) accept(b *transport.Batch, l *Link, in *packet.Publish, code pa
 		}
 		return
 	}
-	lo.scratch = c.sess.Accept(lo.scratch[:0], in.QoS, in.PacketID, code)
+	lo.scratch = l.explain(c.sess.Accept(lo.scratch[:0], in.QoS, in.PacketID, code), in, code, lo.reason)
 	acks := 0
 	if in.QoS == 1 {
 		acks = 1
@@ -88,6 +89,23 @@ func (c *Client) accept(b *transport.Batch, l *Link, in *packet.Publish, code pa
 	lo.Stats.BytesOut += int64(len(lo.scratch))
 	l.owe(c.room(l), len(lo.scratch))
 	c.emit(b, t, lo.scratch, acks)
+}
+
+// explain adds the Reason String to the acknowledgement of a message that is
+// refused, if the client takes one and it fits. [MQTT-3.1.2-29] [MQTT-3.4.2-2]
+// [MQTT-3.5.2-2]
+func (l *Link) explain(ack []byte, in *packet.Publish, code packet.Code, why string) []byte {
+	if code < packet.UnspecifiedError || why == "" || !l.Problems {
+		return ack
+	}
+	var k packet.Packet = &packet.Puback{PacketID: in.PacketID, Code: code, ReasonString: packet.Some(why)}
+	if in.QoS == 2 {
+		k = &packet.Pubrec{PacketID: in.PacketID, Code: code, ReasonString: packet.Some(why)}
+	}
+	if long := k.Append(nil, l.Version); l.fits(len(long)) {
+		return append(ack[:0], long...)
+	}
+	return ack
 }
 
 // forget closes the identifier of a message that is not acknowledged.

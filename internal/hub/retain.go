@@ -65,6 +65,7 @@ func (h *Hub) retainable(pub *message.Publication) packet.Code {
 // made already.
 func (h *Hub) publishRetained(b *transport.Batch, l *Local, from *Client, pub *message.Publication, incoming uint16) (packet.Code, store.Ticket, error) {
 	if code := h.retainable(pub); code != packet.Success {
+		l.reason = "there are as many retained messages as are allowed"
 		return code, 0, nil
 	}
 	if end := h.limits.Load().RetainExpiry; from != nil && end != 0 && (pub.Expires == 0 || pub.Expires > pub.Now+end) {

@@ -14,11 +14,15 @@ import (
 	"github.com/nightjarmq/nightjar/topic"
 )
 
+// Answerer makes a SUBACK or UNSUBACK of the codes. why explains the first that
+// refuses, "" if none does.
+type Answerer func(codes []packet.Code, why string) []byte
+
 // Subscribe handles a SUBSCRIBE. answer makes the SUBACK of the codes; it is
 // sent when the subscriptions are durable, before the retained messages that
 // they bring. [MQTT-3.8.4-1] An error is a protocol error that ends the
 // connection.
-func (h *Hub) Subscribe(b *transport.Batch, ln *Link, p *packet.Subscribe, answer func(dst []byte, codes []packet.Code) []byte) error {
+func (h *Hub) Subscribe(b *transport.Batch, ln *Link, p *packet.Subscribe, answer Answerer) error {
 	for i := range p.Filters {
 		if f := &p.Filters[i]; f.NoLocal && strings.HasPrefix(f.Filter, "$share/") {
 			return &packet.Error{Code: packet.ProtocolError, Clause: "MQTT-3.8.3-4", Msg: "No Local on a shared subscription"}
@@ -36,12 +40,14 @@ func (h *Hub) Subscribe(b *transport.Batch, ln *Link, p *packet.Subscribe, answe
 	codes := make([]packet.Code, len(p.Filters)) // [MQTT-3.8.4-5] [MQTT-3.9.3-1] [3.1.1: MQTT-3.9.3-2]
 	var recs []store.Record
 	var bring []subscription
+	l.reason = ""
 	for i := range p.Filters {
 		f := &p.Filters[i]
 		f.QoS = min(f.QoS, ln.MaxQoS) // [MQTT-3.8.4-7]
-		sub, code := h.judge(l, ln, f, p.SubscriptionID.Or(0))
+		sub, code, why := h.judge(l, ln, f, p.SubscriptionID.Or(0))
 		codes[i] = code
 		if code >= packet.UnspecifiedError {
+			l.refuse(i, why)
 			continue
 		}
 		existed := c.subscribe(sub) // [MQTT-3.8.4-4]
@@ -55,7 +61,7 @@ func (h *Hub) Subscribe(b *transport.Batch, ln *Link, p *packet.Subscribe, answe
 			bring = append(bring, sub)
 		}
 	}
-	if err := c.replySubscribe(b, l, recs, answer(nil, codes)); err != nil {
+	if err := c.replySubscribe(b, l, recs, answer(codes, l.reason)); err != nil {
 		return err
 	}
 	for i := range bring {
@@ -69,21 +75,21 @@ func (h *Hub) Subscribe(b *transport.Batch, ln *Link, p *packet.Subscribe, answe
 // judge decides about one filter of a SUBSCRIBE. [MQTT-3.8.4-7]
 // The Maximum QoS binds publishers, not subscribers; wildcards are supported. [MQTT-3.2.2-10]
 // [3.1.1: MQTT-3.8.3-2]
-func (h *Hub) judge(l *Local, ln *Link, f *packet.SubscribeFilter, id uint32) (subscription, packet.Code) {
+func (h *Hub) judge(l *Local, ln *Link, f *packet.SubscribeFilter, id uint32) (sub subscription, code packet.Code, why string) {
 	c := ln.Client
 	parsed, err := topic.ParseFilterDepth(f.Filter, h.cfg.MaxLevels)
 	if err == nil && ln.Mount != "" {
 		parsed, err = topic.ParseFilterDepth(mounted(parsed, ln.Mount).String(), h.cfg.MaxLevels)
 	}
 	if err != nil {
-		return subscription{}, packet.TopicFilterInvalid
+		return sub, packet.TopicFilterInvalid, err.Error()
 	}
 	if a := h.access(); a != nil && !a.Subscribe(c, parsed, f.QoS) {
 		l.Stats.Denied++
-		return subscription{}, packet.NotAuthorized
+		return sub, packet.NotAuthorized, "not allowed to subscribe to it"
 	}
 	if most := h.limits.Load().MaxSubscriptions; most > 0 && len(c.subs.list) >= most && c.subs.find(parsed) < 0 {
-		return subscription{}, packet.QuotaExceeded
+		return sub, packet.QuotaExceeded, "there are as many subscriptions as are allowed"
 	}
 	return subscription{
 		filter: topic.Filter{Share: strings.Clone(parsed.Share), Filter: strings.Clone(parsed.Filter)},
@@ -91,7 +97,14 @@ func (h *Hub) judge(l *Local, ln *Link, f *packet.SubscribeFilter, id uint32) (s
 			QoS: f.QoS, NoLocal: f.NoLocal, RetainAsPublished: f.RetainAsPublished, ID: id,
 		},
 		retain: f.RetainHandling,
-	}, packet.Code(f.QoS)
+	}, packet.Code(f.QoS), ""
+}
+
+// refuse notes why the filter at place i is refused, if it is the first.
+func (l *Local) refuse(i int, why string) {
+	if l.reason == "" {
+		l.reason = fmt.Sprintf("filter %d: %s", i+1, why)
+	}
 }
 
 // mounted puts the mount point before the filter, behind the name of a share.
@@ -194,7 +207,7 @@ func (c *Client) queueRetained(l *Local, r *replay, m *message.Message) {
 // messages that the subscription brought and that wait for room are not sent.
 // [MQTT-3.10.4-1] [MQTT-3.10.4-4]
 // What is in the window or the queue of the session stays there. [MQTT-3.10.4-3]
-func (h *Hub) Unsubscribe(b *transport.Batch, ln *Link, filters []string, answer func(dst []byte, codes []packet.Code) []byte) error {
+func (h *Hub) Unsubscribe(b *transport.Batch, ln *Link, filters []string, answer Answerer) error {
 	if err := ln.checkAnswer(len(filters)); err != nil {
 		return err
 	}
@@ -206,15 +219,18 @@ func (h *Hub) Unsubscribe(b *transport.Batch, ln *Link, filters []string, answer
 	}
 	codes := make([]packet.Code, len(filters)) // [MQTT-3.10.4-6] [MQTT-3.11.3-1]
 	var recs []store.Record
+	l.reason = ""
 	for i, s := range filters {
 		f, err := topic.ParseFilterDepth(s, h.cfg.MaxLevels)
 		f = mounted(f, ln.Mount)
 		switch {
 		case err != nil:
 			codes[i] = packet.TopicFilterInvalid
+			l.refuse(i, err.Error())
 		case !h.mayUnsubscribe(c, f):
 			l.Stats.Denied++
 			codes[i] = packet.NotAuthorized
+			l.refuse(i, "not allowed to give it up")
 		case !c.subs.remove(f):
 			codes[i] = packet.NoSubscriptionExisted
 		default:
@@ -227,7 +243,7 @@ func (h *Hub) Unsubscribe(b *transport.Batch, ln *Link, filters []string, answer
 			}
 		}
 	}
-	return c.replySubscribe(b, l, recs, answer(nil, codes))
+	return c.replySubscribe(b, l, recs, answer(codes, l.reason))
 }
 
 // unrouted undoes what a subscription that was removed has left; replayOne sees

@@ -312,9 +312,9 @@ func (s *Session) finish(e *Entry, fx *Effects) {
 
 // appendAck writes an acknowledgement; a code other than Success exists since
 // 5.0 only.
-// It has the identifier of its message, and never a Reason String or User Property, so that it fits
-// every client. [MQTT-2.2.1-5] [MQTT-3.1.2-29] [MQTT-3.4.2-2] [MQTT-3.4.2-3] [MQTT-3.5.2-2]
-// [MQTT-3.5.2-3] [MQTT-3.6.2-2] [MQTT-3.6.2-3] [MQTT-3.7.2-2] [MQTT-3.7.2-3]
+// It has the identifier of its message, and no Reason String or User Property, so that it fits every
+// client; who refuses a message may add why. [MQTT-2.2.1-5] [MQTT-3.1.2-29] [MQTT-3.4.2-3] [MQTT-3.5.2-3]
+// [MQTT-3.6.2-2] [MQTT-3.6.2-3] [MQTT-3.7.2-2] [MQTT-3.7.2-3]
 func (s *Session) appendAck(dst []byte, t packet.Type, id uint16, code packet.Code) []byte {
 	if code == packet.Success || s.p.Version < packet.V5 {
 		return packet.AppendAck(dst, t, id)
