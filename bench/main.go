@@ -3,6 +3,7 @@
 // all alike, and writes the medians and their ratios into docs/benchmarks.md.
 //
 //	go run . -rounds 3
+//	go run . -rounds 3 -growth
 package main
 
 import (
@@ -21,16 +22,17 @@ func main() {
 	rounds := flag.Int("rounds", 3, "how often each load is put on each broker")
 	only := flag.String("only", "", "loads to measure, by name and separated by commas; all if empty")
 	out := flag.String("o", "../docs/benchmarks.md", "file whose measured part is replaced; - prints it")
+	growing := flag.Bool("growth", false, "measure how cost grows with subscriptions, retained topics, connections and queues instead")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := measure(ctx, *rounds, *only, *out); err != nil {
+	if err := measure(ctx, *rounds, *only, *out, *growing); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func measure(ctx context.Context, rounds int, only, out string) error {
+func measure(ctx context.Context, rounds int, only, out string, growing bool) error {
 	dir, err := os.MkdirTemp("", "bench-")
 	if err != nil {
 		return err
@@ -39,6 +41,9 @@ func measure(ctx context.Context, rounds int, only, out string) error {
 	w, err := prepare(ctx, dir)
 	if err != nil {
 		return err
+	}
+	if growing {
+		return w.grow(ctx, rounds, out)
 	}
 	t := newTable()
 	for round := range rounds {
@@ -54,13 +59,13 @@ func measure(ctx context.Context, rounds int, only, out string) error {
 				fmt.Fprintf(os.Stderr, "round %d of %d: %s, %s\n", round+1, rounds, l.name, b.name)
 				report, err := w.run(ctx, b, &l)
 				if ctx.Err() != nil { // what was measured so far is worth keeping
-					return t.write(out, w.brokers, rounds)
+					return replace(out, "measured", t.render(w.brokers, rounds))
 				}
 				t.add(&l, b.name, report, err)
 			}
 		}
 	}
-	return t.write(out, w.brokers, rounds)
+	return replace(out, "measured", t.render(w.brokers, rounds))
 }
 
 // load is what is put on a broker; see nightjar bench.

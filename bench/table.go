@@ -140,25 +140,23 @@ func figure(v float64) string {
 	return fmt.Sprintf("%.3g", v)
 }
 
-const begin, end = "<!-- measured: begin -->\n", "<!-- measured: end -->\n"
-
-// write replaces the measured part of the file.
-func (t *table) write(name string, brokers []contender, rounds int) error {
-	text := t.render(brokers, rounds)
-	if name == "-" {
+// replace puts text between the two lines of the file that name the part; - prints it.
+func replace(file, part, text string) error {
+	if file == "-" {
 		_, err := os.Stdout.WriteString(text)
 		return err
 	}
-	old, err := os.ReadFile(name)
+	old, err := os.ReadFile(file)
 	if err != nil {
 		return err
 	}
+	begin, end := fmt.Sprintf("<!-- %s: begin -->\n", part), fmt.Sprintf("<!-- %s: end -->\n", part)
 	head, rest, ok := strings.Cut(string(old), begin)
 	_, tail, ok2 := strings.Cut(rest, end)
 	if !ok || !ok2 {
-		return fmt.Errorf("%s has no lines %q and %q, between which the figures belong", name, begin, end)
+		return fmt.Errorf("%s has no lines %q and %q, between which the figures belong", file, begin, end)
 	}
-	return os.WriteFile(name, []byte(head+begin+text+end+tail), 0o644)
+	return os.WriteFile(file, []byte(head+begin+text+end+tail), 0o644)
 }
 
 // machine describes what it was measured on.

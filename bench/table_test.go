@@ -29,6 +29,7 @@ func one(perUnit float64, lost int64) *report {
 
 // A table shows medians, the ratio to the baseline, what was lost, and who failed.
 func TestTable(t *testing.T) {
+	const begin, end = "<!-- measured: begin -->\n", "<!-- measured: end -->\n"
 	l := &load{name: "pair"}
 	tab := newTable()
 	for _, v := range []float64{2, 4, 3} {
@@ -42,7 +43,7 @@ func TestTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	brokers := []contender{{name: "nightjar"}, {name: "lossy"}, {name: "gone"}, {name: baseline}}
-	if err := tab.write(name, brokers, 3); err != nil {
+	if err := replace(name, "measured", tab.render(brokers, 3)); err != nil {
 		t.Fatal(err)
 	}
 	b, err := os.ReadFile(name)
@@ -63,7 +64,21 @@ func TestTable(t *testing.T) {
 	if err := os.WriteFile(name, []byte("nothing to replace"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := tab.write(name, brokers, 3); err == nil {
+	if err := replace(name, "measured", tab.render(brokers, 3)); err == nil {
 		t.Error("figures were written to a file without a place for them")
+	}
+}
+
+func TestGrowth(t *testing.T) {
+	g := growths()[0]
+	var rows []*series
+	for i, cost := range []float64{2, 3, 5} {
+		r := one(cost, 0)
+		r.Steps[0].Name = g.steps[0].step
+		rows = enter(rows, &g, ours, i, r)
+	}
+	want := "| subscriptions: a message through them | nightjar | 2 | 3 | 5 | 2.50 |\n"
+	if got := renderGrowth(rows, 1); len(rows) != 1 || !strings.Contains(got, want) {
+		t.Errorf("%q is missing in\n%s", want, got)
 	}
 }

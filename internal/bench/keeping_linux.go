@@ -110,7 +110,15 @@ func (r *run) retained() error {
 	for i := range streams {
 		streams[i] = g.stream(pubs[0], r.topic("retained/area-%d/device-%d/state", i/1000, i%1000), o.QoS, true, 1)
 	}
-	defer r.clearRetained(pubs[0])
+	topics := make([]string, 0, o.Messages+o.Subscribers)
+	for _, s := range streams {
+		topics = append(topics, s.topic)
+	}
+	for i := range o.Subscribers {
+		topics = append(topics, r.topic("before/area-%d/device-%d/state", i/1000, i%1000))
+	}
+	defer r.retain(pubs[0], topics, nil)
+	r.retain(pubs[0], topics[o.Messages:], r.ledger.fill)
 	r.done = func() (int64, int64) { return g.acked, int64(o.Messages) }
 	if _, err := r.step("set", "retained message", func() (int64, error) {
 		err := r.acknowledgeAll(streams...)
@@ -131,19 +139,19 @@ func (r *run) retained() error {
 	})
 }
 
-// clearRetained publishes an empty message to each topic.
-func (r *run) clearRetained(l *link) {
-	g := r.ledger
+// retain publishes the payload to each topic, without counting; an empty one removes what is there.
+func (r *run) retain(l *link, topics []string, payload []byte) {
 	window, sent, acked := min(r.o.Window, l.window), 0, 0
 	l.onAck = func(*link, uint16, packet.Code) { acked++ }
+	defer func() { l.onAck = nil }()
 	var frame []byte
 	err := r.await(func() int64 { return int64(acked) }, func() bool {
-		for ; sent < len(g.streams) && sent-acked < window && l.state == ready; sent++ {
-			p := packet.Publish{QoS: 1, Retain: true, PacketID: l.newID(), Topic: []byte(g.streams[sent].topic)}
+		for ; sent < len(topics) && sent-acked < window && l.state == ready; sent++ {
+			p := packet.Publish{QoS: 1, Retain: true, PacketID: l.newID(), Topic: []byte(topics[sent]), Payload: payload}
 			frame = p.Append(frame[:0], l.connect.Version)
 			l.send(frame)
 		}
-		return acked >= len(g.streams) || l.state != ready
+		return acked >= len(topics) || l.state != ready
 	})
 	if err != nil {
 		r.leftBehind(err)

@@ -56,7 +56,7 @@ func Scenarios() []Scenario {
 			Options{Messages: 10_000, Connections: 50}},
 		{"idle", "connections with a subscription each that are silent, and then get one message each",
 			Options{Connections: 10_000, Hold: 5 * time.Second}},
-		{"retained", "set retained messages, then read them all with one subscription",
+		{"retained", "set retained messages, then read them all with one subscription; -s others are there before",
 			Options{Messages: 100_000, Window: 200, QoS: 1}},
 		{"wildcard", "messages through many wildcard subscriptions, of which two match each",
 			Options{Messages: 100_000, Connections: 100, Subscribers: 100_000, Window: 12}},
