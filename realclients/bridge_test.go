@@ -1,0 +1,156 @@
+//go:build unix
+
+package realclients
+
+import (
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/nightjarmq/nightjar/internal/cli/mosquittotest"
+)
+
+// at starts another program with the file mosquitto.conf, which is Nightjar itself with "".
+func (h *house) at(program string) {
+	h.t.Helper()
+	if program == "" {
+		h.open()
+		return
+	}
+	h.p = start(h.t, program, "-c", h.path("mosquitto.conf"))
+	h.p.stderr.Until(h.t, " running")
+}
+
+// end ends the broker with a signal.
+func (h *house) end(s syscall.Signal) {
+	h.t.Helper()
+	h.p.signal(h.t, s)
+	h.p.exit(h.t)
+}
+
+// cloudConf is a broker with TLS, users and passwords.
+const cloudConf = `user root
+persistence true
+persistence_location <dir>/
+autosave_interval 1
+autosave_on_changes true
+password_file <dir>/users
+listener <a> 127.0.0.1
+certfile <dir>/server.crt
+keyfile <dir>/server.key
+`
+
+// homeConf is a broker with a bridge to localhost:CLOUD.
+const homeConf = `user root
+persistence true
+persistence_location <dir>/
+listener <a> 127.0.0.1
+allow_anonymous true
+connection cloud
+address localhost:CLOUD
+remote_username house
+remote_password secret
+bridge_cafile AUTHORITY
+restart_timeout 1
+keepalive_interval 5
+topic sensors/# out 1 "" house7/
+topic lamps/# both 1 "" house7/
+`
+
+// town is a house with a broker, the cloud with another one, and a phone there.
+type town struct {
+	home, cloud *house
+	program     string // of the cloud
+	phone       []string
+}
+
+func newTown(t *testing.T, program string) *town {
+	t.Helper()
+	w := &town{home: newHouse(t), cloud: newHouse(t), program: program}
+	certify(t, w.cloud)
+	w.cloud.write("users", "")
+	for _, user := range []string{"house", "phone"} {
+		run(t, "", "mosquitto_passwd", "-b", w.cloud.path("users"), user, "secret")
+	}
+	w.cloud.write("mosquitto.conf", cloudConf)
+	w.home.write("mosquitto.conf", strings.NewReplacer("CLOUD", w.cloud.ports["a"], "AUTHORITY", w.cloud.path("ca.crt")).Replace(homeConf))
+	w.phone = []string{"-h", "localhost", "--cafile", w.cloud.path("ca.crt"), "-u", "phone", "-P", "secret", "-q", "1"}
+	w.cloud.at(program)
+	w.home.open()
+	return w
+}
+
+// linked waits until the bridge is connected.
+func (w *town) linked() { w.home.p.stderr.Until(w.home.t, "a bridge is connected") }
+
+// measure is the device at home: it publishes temperature and humidity.
+func (w *town) measure(temperature, humidity string) {
+	w.home.t.Helper()
+	w.home.pub("a", "-t", "sensors/temperature", "-m", temperature, "-r", "-q", "1")
+	w.home.pub("a", "-t", "sensors/humidity", "-m", humidity, "-r", "-q", "1")
+}
+
+// press is the phone: it switches the lamp.
+func (w *town) press(state string) {
+	w.home.t.Helper()
+	w.cloud.pub("a", append([]string{"-t", "house7/lamps/kitchen", "-m", state, "-r"}, w.phone...)...)
+}
+
+// agree waits until the retained messages of both brokers are these.
+func (w *town) agree(want string) {
+	t := w.home.t
+	t.Helper()
+	retained := func(args ...string) string {
+		out := w.home.runLine("mosquitto_sub " + strings.Join(args, " ") + " -v --retained-only -C 3 -W 5")
+		_, out, _ = strings.Cut(strings.ReplaceAll(out, "house7/", ""), ": ")
+		all := map[string]string{}
+		for _, l := range strings.Split(out, " / ") {
+			name, value, _ := strings.Cut(l, " ")
+			all[name] = value
+		}
+		return all["sensors/temperature"] + " " + all["sensors/humidity"] + " " + all["lamps/kitchen"]
+	}
+	var here, there string
+	await(t, "both brokers having "+want, func() (string, bool) {
+		here = retained("-p", w.home.ports["a"], "-t", "sensors/#", "-t", "lamps/#")
+		there = retained(append([]string{"-p", w.cloud.ports["a"], "-t", "house7/#"}, w.phone...)...)
+		return "", here == want && there == want
+	})
+}
+
+// A house with a broker in the cloud: what the device measures gets there and the lamp is switched from there, also when the
+// cloud stops, when it is killed and when the broker of the house is killed. What happened meanwhile comes afterwards.
+func TestCloud(t *testing.T) {
+	for name, program := range map[string]func(t *testing.T) string{
+		"nightjar":  func(t *testing.T) string { return "" },
+		"mosquitto": func(t *testing.T) string { return mosquittotest.Program(t, "mosquitto") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newTown(t, program(t))
+			w.linked()
+			lamp := start(t, "mosquitto_sub", "-p", w.home.ports["a"], "-t", "lamps/#", "-q", "1", "-i", "lamp", "-c")
+			w.measure("20", "50")
+			w.press("on")
+			lamp.Until(t, "on")
+			w.agree("20 50 on")
+			for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
+				temperature := map[syscall.Signal]string{syscall.SIGTERM: "21", syscall.SIGKILL: "22"}[s]
+				w.cloud.end(s)
+				w.home.p.stderr.Until(t, "a bridge has lost its connection")
+				w.measure("19", "49")
+				w.measure(temperature, "51")
+				w.cloud.at(w.program)
+				w.linked()
+				w.press("off " + temperature)
+				lamp.Until(t, "off "+temperature)
+				w.agree(temperature + " 51 off " + temperature)
+			}
+			w.home.end(syscall.SIGKILL)
+			w.press("on again")
+			w.home.open()
+			lamp.Until(t, "on again")
+			w.measure("23", "52")
+			w.agree("23 52 on again")
+		})
+	}
+}
