@@ -178,7 +178,7 @@ func (st *state) sessionRemoved(r *store.SessionRemoved) {
 	}
 	delete(st.sessions, r.Session)
 	st.stats.Sessions--
-	st.stats.Subscriptions -= len(s.subs)
+	st.stats.Subscriptions -= len(s.subs.list)
 	st.stats.Queued -= s.queue.n
 	s.queue.from(place{}, func(e *entry) bool {
 		st.forget(e)
@@ -193,7 +193,7 @@ func (st *state) sessionRemoved(r *store.SessionRemoved) {
 const fewKeys = 256
 
 func (st *state) deleteSession(id store.SessionID, s *session) {
-	if len(s.subs)+len(s.incoming)+s.queue.n > fewKeys {
+	if len(s.subs.list)+len(s.incoming)+s.queue.n > fewKeys {
 		end := appendKey(nil, id, kinds)
 		_ = st.batch.DeleteRange(st.sessionKey(id, 0), end, nil)
 		return
@@ -203,7 +203,7 @@ func (st *state) deleteSession(id store.SessionID, s *session) {
 	if s.hasWill {
 		st.drop(st.sessionKey(id, kindWill))
 	}
-	for _, d := range s.subs {
+	for _, d := range s.subs.list {
 		st.drop(st.subscriptionKey(id, d))
 	}
 	for _, pid := range s.incoming {
@@ -231,7 +231,7 @@ func (st *state) subscribed(r *store.Subscribed) {
 		return
 	}
 	d := digestOf(r.Filter)
-	if s.subscribe(d) {
+	if s.subs.add(d) {
 		st.stats.Subscriptions++
 	}
 	st.val = appendSubscription(st.val[:0], &store.Subscription{Filter: r.Filter, Options: r.Options, ID: r.ID})
@@ -240,7 +240,7 @@ func (st *state) subscribed(r *store.Subscribed) {
 
 func (st *state) unsubscribed(r *store.Unsubscribed) {
 	d := digestOf(r.Filter)
-	if s := st.sessions[r.Session]; s != nil && s.unsubscribe(d) {
+	if s := st.sessions[r.Session]; s != nil && s.subs.remove(d) {
 		st.stats.Subscriptions--
 		st.drop(st.subscriptionKey(r.Session, d))
 	}

@@ -17,7 +17,7 @@ type session struct {
 	expiry  uint32
 	hasWill bool
 
-	subs     []digest
+	subs     digests
 	incoming []uint16 // rising
 	queue    queue
 
@@ -27,30 +27,6 @@ type session struct {
 }
 
 func (s *session) waiting() int { return s.queue.n - s.inflight }
-
-// subscribe reports whether the filter is new.
-func (s *session) subscribe(d digest) bool {
-	if slices.Contains(s.subs, d) {
-		return false
-	}
-	s.subs = append(s.subs, d)
-	return true
-}
-
-// unsubscribe reports whether there was such a filter.
-func (s *session) unsubscribe(d digest) bool {
-	i := slices.Index(s.subs, d)
-	if i < 0 {
-		return false
-	}
-	last := len(s.subs) - 1
-	s.subs[i] = s.subs[last]
-	s.subs = s.subs[:last]
-	if last == 0 {
-		s.subs = nil
-	}
-	return true
-}
 
 // openID reports whether the QoS 2 identifier was not open.
 func (s *session) openID(pid uint16) bool {

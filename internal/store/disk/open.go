@@ -228,7 +228,7 @@ func (l *loader) read(k *sessionKey, value []byte) error {
 		if err == nil && digestOf(sub.Filter) != digest(k.rest) {
 			err = errValue
 		}
-		s.subs = append(s.subs, digest(k.rest))
+		s.subs.add(digest(k.rest))
 		l.stats.Subscriptions++
 		return err
 	case kindIncoming:
