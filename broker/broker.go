@@ -114,7 +114,7 @@ func (b *Broker) assemble(opened []net.Listener) error {
 		Loops:          cfg.Loops,
 		OutLimit:       cfg.OutputLimit,
 		Budget:         b.output,
-		MaxConnections: cfg.MaxConnections,
+		MaxConnections: cfg.connections(openFiles()),
 		Log:            b.log,
 	})
 	b.hub = hub.New(hub.Config{

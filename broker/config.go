@@ -91,7 +91,8 @@ type Config struct {
 	MaxSubscriptions int
 	// MaxSessions is the most sessions, connected or not; 0: no limit.
 	MaxSessions int
-	// MaxConnections bounds the connections of all listeners together; 0: no limit.
+	// MaxConnections bounds the connections of all listeners together; 0: as many as
+	// the files that the process may open leave, less those that the store needs.
 	MaxConnections int
 	// MaxPayload is the most bytes of a client's message; 0: what fits a packet. A
 	// longer one is dropped, and acknowledged as refused where the version can.

@@ -187,7 +187,8 @@ type program struct {
 
 var listening = regexp.MustCompile(`listening on mqtt://(\S+)`)
 
-func startProgram(t *testing.T) *program {
+// startProgram runs it, by a command that gets its command line if there is one.
+func startProgram(t *testing.T, by ...string) *program {
 	t.Helper()
 	dir := t.TempDir()
 	bin := filepath.Join(dir, "nightjar")
@@ -196,7 +197,8 @@ func startProgram(t *testing.T) *program {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build the program: %v\n%s", err, out)
 	}
-	p := &program{cmd: exec.Command(bin, "serve", "--listen", "mqtt://127.0.0.1:0", "--data", filepath.Join(dir, "data"))}
+	line := append(by, bin, "serve", "--listen", "mqtt://127.0.0.1:0", "--data", filepath.Join(dir, "data"))
+	p := &program{cmd: exec.Command(line[0], line[1:]...)}
 	out, err := p.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -262,6 +264,11 @@ type client struct {
 
 func (p *program) connect(t *testing.T, id string) *client {
 	t.Helper()
+	return p.join(t, &packet.Connect{Version: packet.V5, ClientID: id, CleanStart: true})
+}
+
+func (p *program) join(t *testing.T, k *packet.Connect) *client {
+	t.Helper()
 	conn, err := net.Dial("tcp", p.addr)
 	if err != nil {
 		t.Fatal(err)
@@ -269,7 +276,7 @@ func (p *program) connect(t *testing.T, id string) *client {
 	t.Cleanup(func() { conn.Close() })
 	conn.SetReadDeadline(time.Now().Add(patience))
 	c := &client{conn, bufio.NewReaderSize(conn, 4<<10)}
-	c.send(t, &packet.Connect{Version: packet.V5, ClientID: id, CleanStart: true})
+	c.send(t, k)
 	c.want(t, packet.TypeConnack)
 	return c
 }

@@ -233,7 +233,7 @@ func (l *Listener) admit() bool {
 		return true
 	}
 	l.gone()
-	l.warn(fmt.Errorf("more than %d connections", limit))
+	l.warn(fmt.Errorf("more than %d connections, which is what is configured or what the limit of open files allows", limit))
 	return false
 }
 

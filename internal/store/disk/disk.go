@@ -164,14 +164,18 @@ func newStore(dir string, o Options) *Store {
 	return s
 }
 
-// diskFull is told when the first operation waits for space and when the last
-// has got it.
-func (s *Store) diskFull(full bool) {
-	if !full {
-		s.log.Info("there is space on the disk again", "dir", s.dir)
+// diskFull is told when the first operation waits for space, or for a file
+// descriptor, with its error, and when the last has got it.
+func (s *Store) diskFull(err error) {
+	switch {
+	case err == nil:
+		s.log.Info("the store goes on", "dir", s.dir)
 		return
+	case isOutOfFiles(err):
+		s.log.Error("no more files may be opened: nothing is stored until some are closed", "dir", s.dir, "err", err)
+	default:
+		s.log.Error("the disk is full: nothing is stored until there is space", "dir", s.dir)
 	}
-	s.log.Error("the disk is full: nothing is stored until there is space", "dir", s.dir)
 	s.mu.Lock()
 	s.wakeReaders()
 	s.mu.Unlock()

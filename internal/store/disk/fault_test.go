@@ -148,10 +148,12 @@ func failAt(t *testing.T, n int, lasts bool) (hit string, err error) {
 	return f.hit, nil
 }
 
-// TestFullDisk: while there is no space, nothing is accepted and nothing becomes
-// durable; when there is, everything goes on, and nothing is lost.
+// TestFullDisk: while there is no space, or no file can be opened, nothing is
+// accepted and nothing becomes durable; when there is, everything goes on, and
+// nothing is lost.
 func TestFullDisk(t *testing.T) {
-	for _, n := range []int{1, 2, 3, 5, 8, 13, 21} { // after so many changes from here on
+	for i, n := range []int{1, 2, 3, 5, 8, 13, 21} { // after so many changes from here on
+		lack := [...]error{syscall.ENOSPC, syscall.EMFILE, syscall.EDQUOT, syscall.ENFILE}[i%4]
 		f := &faults{}
 		mem := vfs.NewMem()
 		o := smallOptions(errorfs.Wrap(mem, f))
@@ -160,7 +162,7 @@ func TestFullDisk(t *testing.T) {
 		w := newWindow(s)
 		h := newHistory(s, rand.New(rand.NewPCG(5, uint64(n))))
 		f.mu.Lock()
-		f.at, f.lasts, f.err = f.seen+n, true, syscall.ENOSPC
+		f.at, f.lasts, f.err = f.seen+n, true, lack
 		f.mu.Unlock()
 		for refused := false; !refused; {
 			_, err := h.submit()

@@ -17,7 +17,8 @@ import (
 // faultFS stands between Pebble and a file system and decides what a failure
 // means, before Pebble hears of it:
 //
-//   - A change that fails for want of space waits until there is some.
+//   - A change that fails for want of space waits until there is some, and so
+//     does one for want of a file descriptor.
 //   - Any other failure of a change, and of every fsync, fences the store. The
 //     operation does not return, and no change after it: Pebble would try some
 //     again and again, and end the process for others, with a panic or with the
@@ -31,7 +32,7 @@ type faultFS struct {
 	vfs.FS
 	retry  time.Duration
 	fence  func(error)
-	onFull func(full bool)
+	onFull func(err error) // nil: it is over
 
 	fenced  atomic.Bool
 	running atomic.Bool // the store is open: an operation may wait, or never return
@@ -45,12 +46,12 @@ type faultFS struct {
 
 func newFaultFS(base vfs.FS, retry time.Duration, fence func(error)) *faultFS {
 	return &faultFS{
-		FS: base, retry: retry, fence: fence, onFull: func(bool) {},
+		FS: base, retry: retry, fence: fence, onFull: func(error) {},
 		gaveUp: make(chan struct{}), locks: map[*heldLock]struct{}{},
 	}
 }
 
-// full reports whether something waits for space.
+// full reports whether something waits for space, or for a file descriptor.
 func (f *faultFS) full() bool { return f.waiting.Load() > 0 }
 
 // giveUp lets what waits for space fail.
@@ -68,20 +69,30 @@ func (f *faultFS) closeAll() {
 	}
 }
 
-// change runs op, which changes a file, again for as long as there is no space.
+// change runs op, which changes a file.
 func (f *faultFS) change(op func() error) error {
 	f.enter()
+	return f.changed(f.patiently(op))
+}
+
+// patiently runs op again for as long as it fails for want of something that
+// comes back.
+func (f *faultFS) patiently(op func() error) error {
 	for waited := true; ; {
 		err := op()
-		if err == nil || !waited || !isFull(err) || !f.running.Load() {
-			return f.changed(err)
+		if err == nil || !waited || !isFull(err) && !isOutOfFiles(err) || !f.running.Load() {
+			return err
 		}
-		waited = f.wait()
+		waited = f.wait(err)
 	}
 }
 
 func isFull(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+}
+
+func isOutOfFiles(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
 }
 
 // enter stops the caller for good if the store is fenced.
@@ -102,16 +113,16 @@ func (f *faultFS) changed(err error) error {
 	return err
 }
 
-// wait waits for a while. It returns false when to wait any longer is of no use.
-func (f *faultFS) wait() bool {
+// wait waits for a while, because of err. It returns false when to wait any longer is of no use.
+func (f *faultFS) wait(err error) bool {
 	if f.waiting.Add(1) == 1 {
-		f.onFull(true)
+		f.onFull(err)
 	}
 	t := time.NewTimer(f.retry)
 	defer t.Stop()
 	defer func() {
 		if f.waiting.Add(-1) == 0 {
-			f.onFull(false)
+			f.onFull(nil)
 		}
 	}()
 	select {
@@ -186,8 +197,12 @@ func (f *faultFS) Open(name string, opts ...vfs.OpenOption) (vfs.File, error) {
 	return f.file(file), nil
 }
 
-func (f *faultFS) OpenDir(name string) (vfs.File, error) {
-	file, err := f.FS.OpenDir(name)
+// OpenDir is how a change ends that a directory has to know of.
+func (f *faultFS) OpenDir(name string) (file vfs.File, err error) {
+	err = f.patiently(func() error {
+		file, err = f.FS.OpenDir(name)
+		return err
+	})
 	if err != nil {
 		return nil, f.read(err)
 	}
