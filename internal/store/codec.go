@@ -363,6 +363,23 @@ func DecodeMessage(b []byte) (*message.Message, error) {
 	return m, nil
 }
 
+// MessageExpires reads when the message that is all of b expires, without a copy
+// of it. The error is [ErrDamagedRecord], wrapped.
+func MessageExpires(b []byte) (int64, error) {
+	c := coder{b: b, decoding: true}
+	for range 3 { // topic, payload, properties
+		c.take(c.length(0, 1))
+	}
+	var m message.Message
+	number(&c, &m.Expires)
+	c.qos(&m.QoS)
+	c.flag(&m.Retain)
+	if c.damaged || len(c.b) > 0 {
+		return 0, fmt.Errorf("decode a message of %d bytes: %w", len(b), ErrDamagedRecord)
+	}
+	return m.Expires, nil
+}
+
 // AppendWill appends w, which is not nil, as bytes to dst.
 func AppendWill(dst []byte, w *Will) []byte {
 	c := coder{b: dst}

@@ -159,6 +159,22 @@ func published() Record {
 	return all[slices.IndexFunc(all, func(r Record) bool { _, ok := r.(*Published); return ok })]
 }
 
+// TestMessageExpires: it reads what DecodeMessage reads, and refuses what that refuses.
+func TestMessageExpires(t *testing.T) {
+	b := AppendMessage(nil, &message.Message{Topic: "a/b", Payload: []byte("xyz"), Props: []byte{1, 2}, Expires: 1 << 40, QoS: 2, Retain: true})
+	if at, err := MessageExpires(b); at != 1<<40 || err != nil {
+		t.Errorf("%d, %v", at, err)
+	}
+	for n := range b {
+		if _, err := MessageExpires(b[:n]); !errors.Is(err, ErrDamagedRecord) {
+			t.Errorf("of the first %d bytes: %v", n, err)
+		}
+	}
+	if _, err := MessageExpires(append(b, 0)); !errors.Is(err, ErrDamagedRecord) {
+		t.Errorf("with a byte too many: %v", err)
+	}
+}
+
 func BenchmarkAppendRecord(b *testing.B) {
 	var dst []byte
 	r := published()

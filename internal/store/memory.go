@@ -168,6 +168,18 @@ func (m *Memory) Queue(dst []Entry, id SessionID, after Seq, max int) ([]Entry, 
 	return dst, nil
 }
 
+// Waiting implements [Store].
+func (m *Memory) Waiting(dst []Waiting, id SessionID, after Seq, max int) []Waiting {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if s := m.sessions[id]; s != nil {
+		s.waiting.behind(after, max, func(e *entry) {
+			dst = append(dst, Waiting{Seq: e.seq, Size: int(e.size), Expires: e.msg.Expires})
+		})
+	}
+	return dst
+}
+
 // Stats implements [Store].
 func (m *Memory) Stats() Stats {
 	m.mu.Lock()

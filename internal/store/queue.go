@@ -220,8 +220,14 @@ func popFront[T any](s []T) []T {
 
 // appendAfter appends up to max entries behind after to dst.
 func (q *queue) appendAfter(dst []Entry, after Seq, max int) []Entry {
+	q.behind(after, max, func(e *entry) { dst = append(dst, e.export()) })
+	return dst
+}
+
+// behind calls visit for up to max entries behind after, in order.
+func (q *queue) behind(after Seq, max int, visit func(*entry)) {
 	if q.n == 0 {
-		return dst
+		return
 	}
 	i := q.chunkOf(after)
 	j, found := search(q.chunks[i], after)
@@ -233,8 +239,7 @@ func (q *queue) appendAfter(dst []Entry, after Seq, max int) []Entry {
 		c = c[:min(len(c), max)]
 		max -= len(c)
 		for k := range c {
-			dst = append(dst, c[k].export())
+			visit(&c[k])
 		}
 	}
-	return dst
 }

@@ -69,6 +69,11 @@ type Store interface {
 	// packet identifier yet, in order, beginning behind after.
 	Queue(dst []Entry, id SessionID, after Seq, max int) ([]Entry, error)
 
+	// Waiting appends to dst what is known without the disk of up to max messages
+	// of the session that have no packet identifier yet, in order, beginning
+	// behind after.
+	Waiting(dst []Waiting, id SessionID, after Seq, max int) []Waiting
+
 	// Stats counts what the store holds.
 	Stats() Stats
 
@@ -108,6 +113,13 @@ type Entry struct {
 	QoS      byte
 	Retain   bool
 	IDs      []uint32
+}
+
+// Waiting is what a store knows of a waiting message without reading it.
+type Waiting struct {
+	Seq     Seq
+	Size    int   // what the message counts for
+	Expires int64 // unix milliseconds; 0: never
 }
 
 // Resumption is what a connection to an existing session continues with.

@@ -293,6 +293,8 @@ func (st *state) enqueue(r *store.Published) {
 		e := entry{seq: r.Seq, size: d.size, pid: d.pid}
 		if d.shared {
 			e.flags = entryShared
+		} else {
+			e.expires = r.Message.Expires
 		}
 		s.push(e)
 		st.val = d.append(st.val[:0])
@@ -305,7 +307,7 @@ func (st *state) enqueue(r *store.Published) {
 	st.stats.Messages++
 	st.stats.MessageBytes += int64(d.size)
 	if d.shared {
-		st.shares[r.Seq] = &share{refs: queued, size: d.size, msg: weak.Make(r.Message)}
+		st.shares[r.Seq] = &share{refs: queued, expires: r.Message.Expires, size: d.size, msg: weak.Make(r.Message)}
 		st.val = appendSized(st.val[:0], r.Message)
 		st.key = appendSharedKey(st.key[:0], r.Seq)
 		st.set(st.key)

@@ -6,7 +6,7 @@
 //
 // Submit applies the records at once, under one mutex, to an index in memory
 // and to a batch of key changes; the index knows enough of every session and of
-// every queued message (16 bytes of it) that applying never reads the disk. One
+// every queued message (24 bytes of it) that applying never reads the disk. One
 // goroutine hands the batch to Pebble, another waits for the fsync of the
 // write-ahead log and raises Durable. What is submitted while an fsync runs makes
 // up the next batch; nothing that somebody waits for waits for company (what

@@ -85,10 +85,11 @@ func (s *session) pop(at place) entry {
 
 // entry is one delivery in the index.
 type entry struct {
-	seq   store.Seq
-	size  uint32 // what its message counts for; 0 when released
-	pid   uint16 // 0: it waits
-	flags uint8
+	seq     store.Seq
+	expires int64  // of its message, unix ms; 0: never, or the share has it
+	size    uint32 // what its message counts for; 0 when released
+	pid     uint16 // 0: it waits
+	flags   uint8
 }
 
 const (
@@ -197,8 +198,9 @@ func (q *queue) remove(at place) entry {
 // share is a message with several recipients. It is stored once and forgotten
 // with its last delivery.
 type share struct {
-	refs int
-	size uint32
+	refs    int
+	expires int64 // unix ms; 0: never
+	size    uint32
 	// msg is the message for as long as somebody else holds it, so that many
 	// receivers who read it at the same time hold one copy.
 	msg weak.Pointer[message.Message]

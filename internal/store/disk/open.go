@@ -245,7 +245,8 @@ func (l *loader) read(k *sessionKey, value []byte) error {
 
 func (l *loader) delivery(seq store.Seq, value []byte) error {
 	var d delivery
-	if _, err := d.decodeHead(value); err != nil {
+	rest, err := d.decodeHead(value)
+	if err != nil {
 		return err
 	}
 	if err := l.releasedBefore(seq); err != nil {
@@ -269,6 +270,9 @@ func (l *loader) delivery(seq store.Seq, value []byte) error {
 		}
 		sh.refs++
 	} else {
+		if e.expires, err = d.expires(rest); err != nil {
+			return err
+		}
 		l.stats.Messages++
 		l.stats.MessageBytes += int64(d.size)
 	}
@@ -316,7 +320,11 @@ func (l *loader) shared(key, value []byte) (bool, error) {
 		return false, fmt.Errorf("key %x: %w", key, errValue)
 	}
 	seq := store.Seq(binary.BigEndian.Uint64(key[1:]))
-	size, _, err := decodeSize(value)
+	size, rest, err := decodeSize(value)
+	if err != nil {
+		return false, err
+	}
+	expires, err := store.MessageExpires(rest)
 	if err != nil {
 		return false, err
 	}
@@ -324,7 +332,7 @@ func (l *loader) shared(key, value []byte) (bool, error) {
 	if sh == nil {
 		return false, fmt.Errorf("message %d has no recipient: %w", seq, errValue)
 	}
-	sh.size = size
+	sh.size, sh.expires = size, expires
 	l.stats.Messages++
 	l.stats.MessageBytes += int64(size)
 	return true, nil

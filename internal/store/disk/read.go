@@ -71,6 +71,30 @@ func (s *Store) Queue(dst []store.Entry, id store.SessionID, after store.Seq, mo
 	return dst, nil
 }
 
+// Waiting implements [store.Store].
+func (s *Store) Waiting(dst []store.Waiting, id store.SessionID, after store.Seq, most int) []store.Waiting {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ses := s.sessions[id]
+	if ses == nil || most <= 0 {
+		return dst
+	}
+	at, _ := ses.queue.seek(after + 1)
+	ses.queue.from(at, func(e *entry) bool {
+		if e.pid != 0 {
+			return true
+		}
+		w := store.Waiting{Seq: e.seq, Size: int(e.size), Expires: e.expires}
+		if e.flags&entryShared != 0 {
+			w.Expires = s.shares[e.seq].expires
+		}
+		dst = append(dst, w)
+		most--
+		return most > 0
+	})
+	return dst
+}
+
 // nearby is up to how many keys are stepped over rather than sought past.
 const nearby = 8
 

@@ -24,6 +24,18 @@ type delivery struct {
 	msg    *message.Message // nil when shared
 }
 
+// expires reads when the message that r comes to after the head expires, behind
+// the identifiers.
+func (d *delivery) expires(r reader) (int64, error) {
+	for range d.ids {
+		r.number(1<<32 - 1)
+	}
+	if r.failed {
+		return 0, fmt.Errorf("read a delivery: %w", errValue)
+	}
+	return store.MessageExpires(r.b)
+}
+
 // The first byte of a stored delivery.
 const (
 	deliveryQoS    = 3

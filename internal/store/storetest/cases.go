@@ -48,6 +48,17 @@ var cases = []struct {
 			" waiting #1 a=1 qos 1",
 		)
 	}},
+	{"messages that expire", func(d *driver) {
+		d.open(1, 1)
+		d.open(2, 1)
+		for i, to := range [][]store.Recipient{{d.to(1)}, {d.to(1), d.to(2)}, {d.sentTo(1, 1, 5)}} {
+			m := msg(fmt.Sprint("a=", i+1))
+			m.Expires = int64(1000 * (i + 1))
+			d.submit(&store.Published{Message: m, To: to})
+		}
+		d.publish("a=4", d.to(1))
+		d.agree() // which compares Waiting with Queue
+	}},
 	{"a removed session takes everything along", func(d *driver) {
 		d.open(1, 1)
 		d.open(2, 1)
