@@ -66,6 +66,10 @@ type Config struct {
 	// dropped and counted.
 	MaxQueuedMessages int
 	MaxQueuedBytes    int
+	// DropOldest makes a full queue drop what has waited longest, instead of what
+	// comes. Retained messages that a SUBSCRIBE brings to a full queue are dropped
+	// all the same.
+	DropOldest bool
 	// OutputLimit is how many bytes may be buffered for one connection before
 	// QoS 0 is dropped and QoS 1 and 2 wait; 0: 1 MiB.
 	OutputLimit int

@@ -13,7 +13,7 @@ import (
 func (c *Config) hubLimits() hub.Limits {
 	return hub.Limits{
 		QueueMessages: limit(c.MaxQueuedMessages, 100_000), QueueBytes: limit(c.MaxQueuedBytes, 64<<20),
-		QueueQoS0: c.QueueQoS0, MaxClients: c.MaxSessions, MaxSubscriptions: c.MaxSubscriptions,
+		DropOldest: c.DropOldest, QueueQoS0: c.QueueQoS0, MaxClients: c.MaxSessions, MaxSubscriptions: c.MaxSubscriptions,
 		MaxRetained: c.MaxRetained, MaxPayload: c.MaxPayload, RetainedOff: c.NoRetain,
 		RetainExpiry: c.RetainExpiry.Milliseconds(), UpgradeQoS: c.UpgradeOutgoingQoS,
 	}

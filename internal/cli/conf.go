@@ -113,6 +113,7 @@ func limits(cfg *broker.Config, c *config.Config) {
 		cfg.MaxInflight = math.MaxUint16
 	}
 	cfg.MaxQueuedMessages, cfg.MaxQueuedBytes = l.MaxQueuedMessages, l.MaxQueuedBytes
+	cfg.DropOldest = l.DropOldest
 	cfg.MaxPacketSize = l.MaxPacketSize
 	cfg.MaxKeepAlive = max(l.MaxKeepAlive, 0)
 	cfg.MaxSessionExpiry = max(l.PersistentClientExpiration, 0)

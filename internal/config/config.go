@@ -156,6 +156,7 @@ type Limits struct {
 	MaxInflightBytes    int
 	MaxQueuedMessages   int
 	MaxQueuedBytes      int
+	DropOldest          bool // a full queue drops what has waited longest
 	MaxPacketSize       int // bytes
 	MessageSizeLimit    int // bytes of a payload
 	MaxKeepAlive        time.Duration

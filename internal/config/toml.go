@@ -46,6 +46,7 @@ type tomlLimits struct {
 	InflightBytes      *amount  `toml:"inflight_bytes"`
 	QueuedMessages     *amount  `toml:"queued_messages"`
 	QueuedBytes        *amount  `toml:"queued_bytes"`
+	QueueFull          string   `toml:"queue_full"` // drop-newest or drop-oldest
 	PacketBytes        *amount  `toml:"packet_bytes"`
 	PayloadBytes       *amount  `toml:"payload_bytes"`
 	Sessions           *amount  `toml:"sessions"`

@@ -24,13 +24,16 @@ func (r *reader) general(d *document) {
 	r.global.Plugins = nil // every listener has its own
 	c.Limits = Limits{
 		MaxInflightMessages: l.InflightMessages.value(), MaxInflightBytes: l.InflightBytes.value(),
-		MaxQueuedMessages: l.QueuedMessages.value(), MaxQueuedBytes: l.QueuedBytes.value(),
+		MaxQueuedMessages: l.QueuedMessages.value(), MaxQueuedBytes: l.QueuedBytes.value(), DropOldest: l.QueueFull == dropOldest,
 		MaxPacketSize: l.PacketBytes.value(), MessageSizeLimit: l.PayloadBytes.value(),
 		MaxClients: l.Sessions.value(), MaxConnections: l.Connections.value(), Memory: l.Memory.value(),
 		MaxKeepAlive:               time.Duration(l.KeepAlive),
 		PersistentClientExpiration: max(time.Duration(l.SessionExpiry), 0), RetainExpiry: max(time.Duration(l.RetainedExpiry), 0),
 		QueueQoS0: l.QueueQoS0, NoRetain: no(l.Retained), TrustRetained: no(l.CheckRetained),
 		UpgradeOutgoingQoS: l.UpgradeOutgoingQoS, ClientIDPrefix: l.ClientIDPrefix,
+	}
+	if q := l.QueueFull; q != "" && q != dropNewest && q != dropOldest {
+		r.refuseKey("limits.queue_full", quote(q)+" is not known here", "write drop-newest or drop-oldest")
 	}
 	if p := c.Limits.MaxPacketSize; p > 0 && p < 20 {
 		r.refuseKey("limits.packet_bytes", "less than 20 bytes, too little for any client", "write 20 or more")
@@ -39,6 +42,12 @@ func (r *reader) general(d *document) {
 		r.refuseKey("limits.inflight_messages", "more than 65535", "write less, or \"none\"")
 	}
 }
+
+// What limits.queue_full says.
+const (
+	dropNewest = "drop-newest"
+	dropOldest = "drop-oldest"
+)
 
 // tomlStore applies data and durability.
 func (r *reader) tomlStore(d *document) {

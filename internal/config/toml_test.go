@@ -23,6 +23,7 @@ acl = "${CONF}/acl"
 inflight_messages = 100
 queued_messages = "none"
 queued_bytes = "64MiB"
+queue_full = "drop-oldest"
 packet_bytes = "1 MB"
 session_expiry = "14d"
 keep_alive = "10m"
@@ -88,7 +89,7 @@ func TestTOML(t *testing.T) {
 	if c.Persistence != (Persistence{Enabled: true, Dir: "/var/lib/nightjar", Own: true, Durability: "relaxed"}) || c.User != "nightjar" || c.SysInterval != 30*time.Second || c.LocalOnly {
 		t.Errorf("%+v", c)
 	}
-	if want := (Limits{MaxInflightMessages: 100, MaxQueuedMessages: -1, MaxQueuedBytes: 64 << 20, MaxPacketSize: 1e6, PersistentClientExpiration: 14 * 24 * time.Hour, MaxKeepAlive: 10 * time.Minute, NoRetain: true}); c.Limits != want {
+	if want := (Limits{MaxInflightMessages: 100, MaxQueuedMessages: -1, MaxQueuedBytes: 64 << 20, DropOldest: true, MaxPacketSize: 1e6, PersistentClientExpiration: 14 * 24 * time.Hour, MaxKeepAlive: 10 * time.Minute, NoRetain: true}); c.Limits != want {
 		t.Errorf("%+v", c.Limits)
 	}
 	if l := c.Log; !l.Stderr || l.File != "/var/log/nightjar.log" || l.Types != LogError|LogDebug || !l.NoConnections || l.Facility != -1 {
@@ -102,7 +103,7 @@ func TestTOML(t *testing.T) {
 		t.Errorf("%q", addrs)
 	}
 	one, two := &c.Listeners[0], &c.Listeners[1]
-	if s := one.Security; s.AllowAnonymous || s.PasswordFile != "/etc/nightjar/passwords" || s.ACLFile != "/etc/nightjar/acl" || one.Pos.Line != 25 {
+	if s := one.Security; s.AllowAnonymous || s.PasswordFile != "/etc/nightjar/passwords" || s.ACLFile != "/etc/nightjar/acl" || one.Pos.Line != 26 {
 		t.Errorf("%+v", one)
 	}
 	if s := two.Security; !s.AllowAnonymous || s.PasswordFile != "/etc/nightjar/passwords" || s.ACLFile != "" {
@@ -145,6 +146,7 @@ func TestTOMLErrors(t *testing.T) {
 		{"[limits]\n\nmemory = 'lots'", 3, "", "not an amount"},
 		{"[limits]\nmemory = 0", 0, "0", "not an amount"},
 		{"[limits]\nsession_expiry = 'soon'", 2, "", "not a time"},
+		{"[limits]\nqueue_full = 'drop'", 0, "limits.queue_full", "not known"},
 		{"[limits]\npacket_bytes = 5", 0, "limits.packet_bytes", "less than 20"},
 		{"[users]\n\nacl = '${NONE}'", 3, "${NONE}", "no such variable"},
 		{"[log]\nto = ['x']", 0, "log.to", "not known here"},

@@ -40,6 +40,8 @@ type Client struct {
 	waiting int // messages queued while absent
 	bytes   int // their size
 	timer   timer.Entry
+
+	expiring *expiring // nil: nothing that waits in the store is known to expire
 }
 
 // Link is a client's connection as the hub sees it. Everything exported is

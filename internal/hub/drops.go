@@ -23,9 +23,12 @@ func (c *Client) dropped(l *Local, cause Cause, n int) {
 		return
 	}
 	l.Stats.Dropped[cause] += int64(n)
-	if l.sharing {
-		return
+	if !l.sharing {
+		c.countDropped(cause, n)
 	}
+}
+
+func (c *Client) countDropped(cause Cause, n int) {
 	d := c.drops.Load()
 	if d == nil {
 		d = new(drops)

@@ -50,6 +50,7 @@ type Config struct {
 type Limits struct {
 	QueueMessages    int  // most messages that wait for one client; 0: no limit
 	QueueBytes       int  // most bytes that wait for one client; 0: no limit
+	DropOldest       bool // a full queue gives up what has waited longest, not what comes
 	QueueQoS0        bool // queue QoS 0 for absent sessions as well
 	MaxClients       int  // sessions, connected or not; 0: no limit
 	MaxSubscriptions int  // of one client; 0: no limit
@@ -254,6 +255,8 @@ type Local struct {
 	reason    string // why the packet under way is refused, for its acknowledgement
 	mounted   []byte // the topic under way, behind its mount point
 	sharing   bool   // a message is being offered to the members of a shared subscription
+	pressing  bool   // and none has room
+	evicted   int64  // messages given up for newer ones, not yet in Stats
 	swept     int64  // unix ms of the last look at the route cache
 	total     Counters
 }

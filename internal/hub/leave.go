@@ -99,22 +99,32 @@ func (c *Client) await(closed int64) {
 			c.willAt = min(c.willAt, c.endAt)
 		}
 	}
+	if x := c.expiring; x != nil {
+		x.from, x.at = 0, roundFor(x.soonest, c.hub.cfg.Now())
+	}
 	if at := c.nextDeadline(); at != 0 {
 		c.hub.timers.Schedule(&c.timer, c, at)
 	}
 }
 
+// nextDeadline is when Expire has something to do for an absent client; 0: never.
 func (c *Client) nextDeadline() int64 {
+	next := c.endAt
 	if c.willAt != 0 {
-		return c.willAt
+		next = c.willAt
 	}
-	return c.endAt
+	if c.expiring != nil {
+		next = sooner(next, c.expiring.at)
+	}
+	return next
 }
 
-// Expire publishes a will that is due and ends a session whose time is over.
+// Expire publishes a will that is due, ends a session whose time is over, and drops
+// messages whose time is.
 func (c *Client) Expire(now int64) (next int64) {
 	h := c.hub
 	var leave departure
+	expired := 0
 	s := h.shard(c.ID)
 	s.mu.Lock()
 	c.mu.Lock()
@@ -132,12 +142,18 @@ func (c *Client) Expire(now int64) (next int64) {
 		h.expired.Add(1)
 		h.forget(s, c)
 	} else {
+		if x := c.expiring; x != nil && now >= x.at {
+			expired = c.dropExpired(now)
+		}
 		next = c.nextDeadline()
 	}
 	h.storeDeparture(&leave)
 	c.mu.Unlock()
 	s.mu.Unlock()
-	h.with(func(b *transport.Batch) { h.depart(b, &leave) })
+	h.with(func(b *transport.Batch) {
+		c.dropped(local(b), Expired, expired)
+		h.depart(b, &leave)
+	})
 	return next
 }
 

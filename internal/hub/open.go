@@ -222,14 +222,35 @@ func (h *Hub) detach(c *Client) {
 	h.countConnected(-1)
 }
 
+// countWaiting counts what waits in the store, most messages or fewer, for a client
+// that is not known to others yet.
+func (c *Client) countWaiting(most int, now int64) {
+	list := make([]store.Waiting, 0, min(most, expiryPiece))
+	for after := store.Seq(0); ; {
+		list = c.hub.store.Waiting(list[:0], c.durable, after, cap(list))
+		for _, w := range list {
+			c.waiting++
+			c.bytes += w.Size
+			c.noteExpiry(w.Expires, now)
+		}
+		if len(list) < cap(list) {
+			return
+		}
+		after = list[len(list)-1].Seq
+	}
+}
+
 // restore makes the client of a session that was found in the store.
 func (h *Hub) restore(info *store.SessionInfo, now int64) {
 	c := &Client{
 		hub: h, ID: info.ClientID, User: info.User, durable: info.Session, epoch: info.Epoch,
-		expiry: info.Expiry, will: info.Will, waiting: info.Queued, bytes: int(info.QueuedBytes),
+		expiry: info.Expiry, will: info.Will,
 	}
 	for _, sub := range info.Subscriptions {
 		c.restoreSubscription(sub)
+	}
+	if info.Queued > 0 {
+		c.countWaiting(info.Queued, now)
 	}
 	closed := info.Closed
 	if closed == 0 { // it was connected when the broker ended

@@ -258,7 +258,11 @@ func (c *Client) deliver(b *transport.Batch, l *Local, e *session.Entry, pub *me
 		return 0
 	}
 	e.Message = pub.Keep()
-	id, v := c.sess.Offer(e, c.room(ln) > 0 && (c.durable != 0 || c.replays.len() == 0)) // [MQTT-4.6.0-5]
+	room := c.room(ln) > 0 && (c.durable != 0 || c.replays.len() == 0) // [MQTT-4.6.0-5]
+	id, v := c.sess.Offer(e, room)
+	for v == session.QueueFull && c.dropOldest(l) {
+		id, v = c.sess.Offer(e, room)
+	}
 	switch v {
 	case session.QueueFull:
 		c.dropped(l, QueueFull, 1)
@@ -305,9 +309,11 @@ func (c *Client) enqueueAbsent(l *Local, e *session.Entry, pub *message.Publicat
 		return 0
 	}
 	lim, size := c.hub.limits.Load(), pub.Size()
-	if lim.QueueMessages > 0 && c.waiting >= lim.QueueMessages || lim.QueueBytes > 0 && c.waiting > 0 && c.bytes+size > lim.QueueBytes {
-		c.dropped(l, QueueFull, 1)
-		return 0
+	for lim.full(c.waiting, c.bytes, size) {
+		if !c.dropOldest(l) {
+			c.dropped(l, QueueFull, 1)
+			return 0
+		}
 	}
 	c.waiting++
 	c.bytes += size
@@ -348,11 +354,14 @@ func (c *Client) frame(l *Local, ln *Link, e *session.Entry, pub *message.Public
 func (c *Client) transmit(b *transport.Batch, l *Local, p *pending, pub *message.Publication, t store.Ticket, seq uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	id := p.to.PacketID
+	if id == 0 || c.epoch != p.epoch {
+		c.noteExpiry(pub.Expires, b.Now)
+	}
 	ln := c.link.Load()
 	if ln == nil || c.sess == nil {
 		return // it waits in the store
 	}
-	id := p.to.PacketID
 	if c.epoch != p.epoch || id == 0 {
 		if c.epoch != p.epoch {
 			c.sess.Missed(pub.Size())
@@ -371,13 +380,19 @@ func (c *Client) transmit(b *transport.Batch, l *Local, p *pending, pub *message
 func (c *Client) withdraw(p *pending, size int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.sess != nil && c.epoch == p.epoch {
+	switch {
+	case c.epoch != p.epoch:
+	case c.sess != nil:
 		c.sess.Withdraw(p.to.PacketID, size)
+	case p.to.PacketID == 0:
+		c.waiting--
+		c.bytes -= size
 	}
 }
 
 // deliverShared gives the message to one member of the group: the next one that
-// is connected and has room, else the next that can queue it. [MQTT-4.8.2-4]
+// is connected and has room, else the next that can queue it, else the next that
+// gives up an older one for it. [MQTT-4.8.2-4]
 // A message that nobody took counts as dropped once, however many refused it.
 // A member that refuses it with its PUBACK or PUBREC has had it. [MQTT-4.8.2-6]
 func (h *Hub) deliverShared(b *transport.Batch, l *Local, g *router.Group[*Client], pub *message.Publication) int {
@@ -393,8 +408,9 @@ func (h *Hub) deliverShared(b *transport.Batch, l *Local, g *router.Group[*Clien
 	}
 	dropped := l.Stats.Dropped
 	l.sharing = true
-	defer func() { l.sharing = false }()
-	for _, pass := range [...]func(*Client) bool{ready, (*Client).Connected, (*Client).absent} {
+	defer func() { l.sharing, l.pressing = false, false }()
+	for i, pass := range [...]func(*Client) bool{ready, (*Client).Connected, (*Client).absent, (*Client).dropsOldest} {
+		l.pressing = i == 3
 		for i := range n {
 			d := &g.Members[(start+i)%n]
 			if pass(d.To) && h.deliver(b, l, d, pub, share) > 0 {

@@ -99,6 +99,8 @@ func (l *Local) Sync(now int64) {
 		l.cache.Sweep()
 	}
 	l.Tracing = l.hub.Tracing()
+	l.Stats.Dropped[QueueFull] += l.evicted
+	l.evicted = 0
 	s, t := &l.Stats, &l.total
 	move(&s.PacketsIn, &t.PacketsIn)
 	move(&s.PacketsOut, &t.PacketsOut)

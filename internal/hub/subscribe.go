@@ -201,6 +201,7 @@ func (c *Client) queueRetained(l *Local, r *replay, m *message.Message) {
 		return
 	}
 	c.sess.Missed(m.Size())
+	c.noteExpiry(m.Expires, c.hub.cfg.Now())
 }
 
 // Unsubscribe handles an UNSUBSCRIBE; answer makes the UNSUBACK. Retained

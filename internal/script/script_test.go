@@ -132,6 +132,7 @@ var options = map[string]func(*broker.Config, int){
 	"max-subscriptions": func(c *broker.Config, n int) { c.MaxSubscriptions = n },
 	"max-retained":      func(c *broker.Config, n int) { c.MaxRetained = n },
 	"max-queued":        func(c *broker.Config, n int) { c.MaxQueuedMessages = n },
+	"drop-oldest":       func(c *broker.Config, n int) { c.DropOldest = n == 1 },
 	"no-retain":         func(c *broker.Config, n int) { c.NoRetain = n == 1 },
 	"refuse-empty-id":   func(c *broker.Config, n int) { c.RefuseEmptyClientID = n == 1 },
 	"refuse-version":    func(c *broker.Config, n int) { c.Listeners[0].RefuseVersions = []byte{byte(n)} },

@@ -29,6 +29,7 @@ type world struct {
 	last    int         // the highest message that has come
 	came    map[int]int // how often each message was taken
 	refused map[int]bool
+	dropped map[string]bool
 	qos     []byte // of each message
 }
 
@@ -39,7 +40,7 @@ func TestSessionModel(t *testing.T) { rapid.Check(t, playSession) }
 func FuzzSession(f *testing.F) { f.Fuzz(rapid.MakeFuzz(playSession)) }
 
 func playSession(t *rapid.T) {
-	w := &world{t: t, open: map[uint16]bool{}, came: map[int]int{}, refused: map[int]bool{}, last: -1}
+	w := &world{t: t, open: map[uint16]bool{}, came: map[int]int{}, refused: map[int]bool{}, dropped: map[string]bool{}, last: -1}
 	w.connect(true)
 	t.Repeat(map[string]func(*rapid.T){
 		"publish": func(t *rapid.T) {
@@ -56,6 +57,7 @@ func playSession(t *rapid.T) {
 				w.s.Pubcomp(id, &w.fx)
 			}
 		},
+		"drop":    func(*rapid.T) { w.dropOldest() },
 		"connect": func(*rapid.T) { w.connect(false) },
 		"":        func(*rapid.T) { w.check() },
 	})
@@ -120,6 +122,28 @@ func (w *world) publish(qos byte, room bool) {
 		w.t.Fatalf("verdict %d", v)
 	}
 	w.pump()
+}
+
+// dropOldest gives up what has waited longest, wherever it is.
+func (w *world) dropOldest() {
+	seq, loaded := w.s.Oldest()
+	if !loaded && !w.s.Backlog() {
+		return
+	}
+	i := slices.IndexFunc(w.store, func(e Entry) bool {
+		return e.PacketID == 0 && (loaded && e.Seq == seq || !loaded && e.Seq > w.s.Cursor())
+	})
+	if i < 0 {
+		w.t.Fatalf("number %d (loaded %t) is not in the store", seq, loaded)
+	}
+	m := w.store[i].Message
+	w.store = slices.Delete(w.store, i, i+1)
+	w.dropped[string(m.Payload)] = true
+	if loaded {
+		w.s.DropOldest()
+	} else {
+		w.s.DropStored(m.Size())
+	}
 }
 
 func (w *world) pump() {
@@ -277,7 +301,7 @@ func (w *world) checkAll() {
 		w.t.Fatalf("left: %+v", w.store)
 	}
 	for n, qos := range w.qos {
-		if c := w.came[n]; c == 0 || qos == 2 && c > 1 {
+		if c := w.came[n]; c == 0 != w.dropped[strconv.Itoa(n)] || qos == 2 && c > 1 {
 			w.t.Fatalf("message %d of QoS %d came %d times", n, qos, c)
 		}
 	}

@@ -85,6 +85,35 @@ func (s *Session) full(size int) bool {
 		!s.p.Durable && n > 0 && s.held()+size > s.p.Budget.Share(math.MaxInt)
 }
 
+// Oldest returns the store's number of the message that has waited longest. It
+// reports false when there is none, or only the store has it; see Backlog.
+func (s *Session) Oldest() (seq uint64, ok bool) {
+	e := s.queue.front()
+	if e == nil {
+		return 0, false
+	}
+	return e.Seq, true
+}
+
+// DropOldest takes the message of Oldest out of the queue.
+func (s *Session) DropOldest() {
+	size := s.queue.front().Message.Size()
+	s.bytes -= size
+	if !s.p.Durable {
+		s.p.Budget.Add(-size - entryBytes)
+	}
+	s.queue.pop()
+}
+
+// Backlog reports whether messages wait that only the store has, behind Cursor.
+func (s *Session) Backlog() bool { return s.backlog > 0 }
+
+// DropStored tells that one of the backlog is no longer in the store.
+func (s *Session) DropStored(size int) {
+	s.backlog--
+	s.bytes -= size
+}
+
 // Withdraw takes back an offer whose verdict was Transmit or Store and whose
 // submission to the store failed.
 func (s *Session) Withdraw(id uint16, size int) {

@@ -1,0 +1,66 @@
+package hub
+
+import "github.com/nightjarmq/nightjar/internal/store"
+
+// full reports whether the queue of an absent client that has so many messages, of
+// so many bytes, has no room for one more of the size. One message always fits.
+func (l *Limits) full(messages, bytes, size int) bool {
+	return l.QueueMessages > 0 && messages >= l.QueueMessages ||
+		l.QueueBytes > 0 && messages > 0 && bytes+size > l.QueueBytes
+}
+
+// dropsOldest reports whether a full queue gives up what has waited longest.
+func (c *Client) dropsOldest() bool { return c.hub.limits.Load().DropOldest }
+
+// dropOldest gives up the message that has waited longest, so that there is room
+// for the one at hand. It reports false if that is not the policy, if another member
+// of a shared subscription may have room, or if nothing can be given up: then the
+// message at hand is dropped. c.mu is held.
+func (c *Client) dropOldest(l *Local) bool {
+	if !c.dropsOldest() || l.sharing && !l.pressing || !c.giveUpOldest() {
+		return false
+	}
+	l.evicted++ // apart, for deliverShared takes back what it counted in Stats
+	c.countDropped(QueueFull, 1)
+	return true
+}
+
+// giveUpOldest takes the first waiting message out of the queue and out of the
+// store, and reports whether there was one.
+func (c *Client) giveUpOldest() bool {
+	if c.sess != nil {
+		if seq, loaded := c.sess.Oldest(); loaded {
+			if c.durable != 0 && !c.giveUp(store.Seq(seq)) {
+				return false
+			}
+			c.sess.DropOldest()
+			return true
+		}
+	}
+	behind := store.Seq(0)
+	if c.sess != nil {
+		if !c.sess.Backlog() {
+			return false
+		}
+		behind = store.Seq(c.sess.Cursor())
+	}
+	var one [1]store.Waiting
+	list := c.hub.store.Waiting(one[:0], c.durable, behind, 1)
+	if len(list) == 0 || !c.giveUp(list[0].Seq) {
+		return false // it is on its way to the store
+	}
+	if c.sess != nil {
+		c.sess.DropStored(list[0].Size)
+	} else {
+		c.waiting--
+		c.bytes -= list[0].Size
+	}
+	return true
+}
+
+// giveUp ends a delivery in the store. When that takes nothing, it will not take the
+// message at hand either.
+func (c *Client) giveUp(seq store.Seq) bool {
+	_, err := c.hub.store.Submit(&store.Done{Session: c.durable, Seq: seq})
+	return err == nil
+}
