@@ -157,8 +157,8 @@ type Limits struct {
 	MaxQueuedMessages   int
 	MaxQueuedBytes      int
 	DropOldest          bool // a full queue drops what has waited longest
-	MaxPacketSize       int // bytes
-	MessageSizeLimit    int // bytes of a payload
+	MaxPacketSize       int  // bytes
+	MessageSizeLimit    int  // bytes of a payload
 	MaxKeepAlive        time.Duration
 	MaxClients          int // sessions, connected or not
 	MaxConnections      int // over all listeners
