@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/x509"
@@ -98,11 +99,12 @@ func (o *options) url() string {
 			port = 8883
 		}
 	}
-	host := o.host
-	if host == "" {
-		host = "localhost"
-	}
-	return scheme + "://" + net.JoinHostPort(host, strconv.Itoa(port))
+	return scheme + "://" + net.JoinHostPort(o.server(), strconv.Itoa(port))
+}
+
+// server is the host, or the path of the socket.
+func (o *options) server() string {
+	return cmp.Or(o.unix, o.host, "localhost")
 }
 
 // dial makes the transport: bound to an address, found by SRV record, through a proxy.
@@ -111,6 +113,7 @@ func (o *options) dial(ctx context.Context, network, address string) (net.Conn, 
 	if network == "unix" {
 		return d.DialContext(ctx, network, o.unix)
 	}
+	d.SetMultipathTCP(o.mptcp)
 	if o.bind != "" {
 		local, err := net.ResolveTCPAddr("tcp", net.JoinHostPort(o.bind, "0"))
 		if err != nil {

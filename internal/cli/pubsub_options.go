@@ -49,6 +49,7 @@ type options struct {
 	expiry           packet.Opt[uint32]
 	version          packet.Version
 	tls              tlsOptions
+	mptcp            bool
 
 	topics      []string // the last one counts for pub and rr
 	response    string   // the topic of the response to rr
@@ -64,9 +65,11 @@ type options struct {
 	exitAfterSub, noRetained, retainedOnly       bool
 	removeRetained, asPublished                  bool
 	filterOut, unsubscribe                       []string
+	retainHandling                               packet.Opt[byte] // of --retain-handling
 	randomShare                                  float64
 	format                                       string
 	verbose, noNewline, pretty                   bool
+	watch, messageRate, latency                  bool
 	will                                         packet.Will
 	willPayload                                  bool
 	debug, quiet                                 bool
@@ -212,6 +215,9 @@ func (o *options) checkTopics() error {
 		}
 		if o.noRetained && o.retainedOnly {
 			return misuse("-R and --retained-only exclude each other; give one of them")
+		}
+		if o.messageRate && (o.format != "" || o.verbose || o.noNewline || o.pretty || o.watch) {
+			return misuse("--message-rate prints no messages; leave -F, -v, -N, --pretty and -w away")
 		}
 	}
 	return nil

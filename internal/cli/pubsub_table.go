@@ -39,6 +39,8 @@ func connectionFlags() []flag {
 			help: "Connect through a SOCKS5 proxy: socks5h://[USER[:PASSWORD]@]HOST[:PORT].", set: (*options).setProxy},
 		{names: []string{"--nodelay"}, in: forAll, help: "Send small packets at once. This is always so and the option has no effect.",
 			set: func(*options, string) error { return nil }},
+		{names: []string{"--mptcp"}, in: forAll, help: "Use Multipath TCP where the system and the server have it.",
+			set: func(o *options, _ string) error { o.mptcp = true; return nil }},
 		{names: []string{"-u", "--username"}, arg: "NAME", in: forAll, help: "User name.",
 			set: func(o *options, v string) error { o.user = &v; return nil }},
 		{names: []string{"-P", "--pw"}, arg: "PASSWORD", in: forAll, help: "Password.",
@@ -65,7 +67,7 @@ func connectionFlags() []flag {
 			help: "Continue the session of this client identifier, and let the server keep it.",
 			set:  func(o *options, _ string) error { o.resume = true; return nil }},
 		{names: []string{"-x"}, arg: "SECONDS", in: forAll,
-			help: "Let the server keep the session so long after the end (5.0 only); -1 or ∞ is for ever. For ever by default with -c, else 0.",
+			help: "Let the server keep the session so long after the end, and speak 5.0; -1 or ∞ is for ever. For ever by default with -c, else 0.",
 			set:  (*options).setExpiry},
 		{names: []string{"-V", "--protocol-version"}, arg: "VERSION", in: forAll, help: "31, 311 or 5 (or mqttv31 ...); by default 5 for rr, else 311.",
 			set: (*options).setVersion},
@@ -134,6 +136,8 @@ func subscriptionFlags() []flag {
 		{names: []string{"--retained-only"}, in: forSub, help: "Print retained messages only, and exit at the first other one.", set: on(func(o *options) *bool { return &o.retainedOnly })},
 		{names: []string{"--remove-retained"}, in: forSub, help: "Remove the retained messages that are received from the server, except those of -T.", set: on(func(o *options) *bool { return &o.removeRetained })},
 		{names: []string{"--retain-as-published"}, in: forSub | forRR, help: "Keep the retain flag as it was published (5.0 only).", set: on(func(o *options) *bool { return &o.asPublished })},
+		{names: []string{"--retain-handling"}, arg: "WHEN", in: forSub | forRR,
+			help: "When the server sends its retained messages: always, new (if the subscription is new) or never (5.0 only).", set: (*options).setRetainHandling},
 		{names: []string{"-T", "--filter-out"}, arg: "FILTER", in: forSub, help: "Do not print messages that match; may be given several times.",
 			set: func(o *options, v string) error { o.filterOut = append(o.filterOut, v); return checkFilter(v) }},
 		{names: []string{"-U", "--unsubscribe"}, arg: "FILTER", in: forSub, help: "Unsubscribe; may be given several times.",
@@ -149,10 +153,13 @@ func subscriptionFlags() []flag {
 			}},
 		{names: []string{"-F"}, arg: "FORMAT", in: forSub | forRR,
 			help: "Output format: %t topic, %p payload, %x %X hex, %l length, %q QoS, %r retained, %m packet identifier, %j %J JSON, " +
-				"%I ISO time, %U Unix time, %A %C %D %E %F %P %R %S properties, @X strftime, \\n \\t \\0 \\e and so on.",
+				"%I ISO time, %U Unix time, %f %d a payload of 4 or 8 bytes as a floating point number, %A %C %D %E %F %P %R %S properties, @X strftime, %.2:x hex in groups of 2 digits with : between, \\n \\t \\0 \\e and so on.",
 			set: func(o *options, v string) error { o.format = v; return checkFormat(v) }},
 		{names: []string{"-v", "--verbose"}, in: forSub | forRR, help: "Print topic and payload.", set: on(func(o *options) *bool { return &o.verbose })},
 		{names: []string{"-N"}, in: forSub | forRR, help: "Do not end messages with a line feed.", set: on(func(o *options) *bool { return &o.noNewline })},
+		{names: []string{"-w", "--watch"}, in: forSub, help: "Keep one line of the terminal for each topic, with its latest message.", set: on(func(o *options) *bool { return &o.watch })},
+		{names: []string{"--message-rate"}, in: forSub, help: "Print how many messages came in each second instead of the messages.", set: on(func(o *options) *bool { return &o.messageRate })},
+		{names: []string{"--latency"}, in: forRR, help: "Print how long the response took, too.", set: on(func(o *options) *bool { return &o.latency })},
 		{names: []string{"--pretty"}, in: forSub | forRR, help: "Spread JSON output over several lines.", set: on(func(o *options) *bool { return &o.pretty })},
 	}
 }
@@ -217,6 +224,8 @@ func tlsFlags() []flag {
 		{names: []string{"--ciphers"}, arg: "LIST", in: forAll, help: "Cipher suites for TLS 1.2 by their OpenSSL or IANA names, separated by colons.", set: (*options).setCiphers},
 		{names: []string{"--tls-alpn"}, arg: "PROTOCOL", in: forAll, help: "Application protocol to ask for.",
 			set: func(o *options, v string) error { o.tls.alpn = v; return nil }},
+		{names: []string{"--tls-keylog"}, arg: "FILE", in: forAll, help: "Append the secrets of the TLS sessions to this file, to decrypt recorded traffic with. Only for tests.",
+			set: func(o *options, v string) error { o.tls.keyLog = keyLog(v); return nil }},
 		{names: []string{"--no-tls"}, in: forAll, help: "Do not use TLS, whatever the port.",
 			set: func(o *options, _ string) error { o.tls.off = true; return nil }},
 		{names: []string{"--psk"}, arg: "KEY", in: forAll, help: "Not supported.", set: refuse(noPSK)},
@@ -251,7 +260,20 @@ func (o *options) setVersion(v string) error {
 	return nil
 }
 
+// setRetainHandling goes before what -R asks of the server.
+func (o *options) setRetainHandling(v string) error {
+	for i, name := range []string{"always", "new", "never"} {
+		if v == name {
+			o.retainHandling = packet.Some(byte(i))
+			return nil
+		}
+	}
+	return errors.New("must be always, new or never")
+}
+
+// setExpiry also chooses 5.0, without which there is no such thing. A -V behind it has the last word.
 func (o *options) setExpiry(v string) error {
+	o.version = packet.V5
 	if v == "∞" || v == "-1" {
 		o.expiry = packet.Some[uint32](math.MaxUint32)
 		return nil

@@ -19,6 +19,7 @@ type tlsOptions struct {
 	minVersion         uint16
 	ciphers            []uint16
 	off                bool
+	keyLog             keyLog // "": none
 }
 
 // useTLS decides as mosquitto does: any source of trust turns TLS on, and so do a mqtts URL and port 8883.
@@ -49,7 +50,23 @@ func (t *tlsOptions) config() (*tls.Config, error) {
 	if t.insecure {
 		t.skipHostname(c)
 	}
+	if t.keyLog != "" {
+		c.KeyLogWriter = t.keyLog
+	}
 	return c, nil
+}
+
+// keyLog is the name of a file that lines are appended to. There are a few in a handshake, so it is not kept open.
+type keyLog string
+
+// Write appends line. Its error ends the handshake.
+func (name keyLog) Write(line []byte) (int, error) {
+	f, err := os.OpenFile(string(name), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return 0, fmt.Errorf("--tls-keylog: %w", err)
+	}
+	n, err := f.Write(line)
+	return n, errors.Join(err, f.Close())
 }
 
 // skipHostname leaves the chain to be verified, which --insecure does not turn off in mosquitto either.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/nightjarmq/nightjar/client"
@@ -47,7 +48,8 @@ func RR(ctx context.Context, args []string, io Streams) int {
 type requester struct {
 	publisher
 	response subscriber
-	answered bool // owned by the reading goroutine of the client
+	answered bool                      // owned by the reading goroutine of the client
+	sent     atomic.Pointer[time.Time] // when the request was sent; nil before
 }
 
 // handle prints the response and says goodbye.
@@ -56,8 +58,25 @@ func (r *requester) handle(ctx context.Context, m *packet.Publish) {
 		return
 	}
 	r.answered = true
+	now := time.Now()
 	r.response.print(m)
+	if sent := r.sent.Load(); r.o.latency && sent != nil {
+		r.response.out.printf("Latency: %s\n", latency(now.Sub(*sent)))
+	}
 	client.FromContext(ctx).Disconnect(ctx, r.o.disconnectProps.disconnect(packet.Success))
+}
+
+// latency writes a time as mosquitto_rr does.
+func latency(d time.Duration) string {
+	switch {
+	case d >= time.Second:
+		return fmt.Sprintf("%d.%09d", d/time.Second, d%time.Second)
+	case d < time.Microsecond:
+		return fmt.Sprintf("%dns", d)
+	case d < time.Millisecond:
+		return fmt.Sprintf("%fµs", float64(d)/1e3)
+	}
+	return fmt.Sprintf("%fms", float64(d)/1e6)
 }
 
 // wait asks and returns when the response was printed, or nothing can be expected any more.
@@ -94,15 +113,14 @@ func (r *requester) ask(ctx context.Context) error {
 	o := r.o
 	s := client.To(o.response, o.qos)
 	s.SubscriptionID, s.User = o.subscribeProps.number(0x0B), o.subscribeProps.user()
-	s.Filters[0].Options.RetainAsPublished = o.asPublished
-	if o.noRetained {
-		s.Filters[0].Options.RetainHandling = 2
-	}
+	s.Filters[0].Options = o.subscription()
 	a, err := r.c.Subscribe(ctx, s, nil) // what a resumed session still has comes to the same handler
 	if err != nil {
 		return err
 	}
 	r.response.subscribed(a)
+	now := time.Now()
+	r.sent.Store(&now)
 	if err := r.c.Publish(ctx, &r.message); err != nil {
 		return fmt.Errorf("the request was not accepted: %w", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/nightjarmq/nightjar/client"
@@ -46,12 +47,21 @@ type subscriber struct {
 	clearing int             // retained messages whose removal is under way
 	format   []formatPart    // parsed -F
 	line     strings.Builder // one message
+	watch    watch           // of -w
+
+	meter meter // of --message-rate
 }
 
 // run connects, and again when the connection is lost.
 func (s *subscriber) run(ctx context.Context, copts client.Options) int {
 	o := s.o
 	s.format = parseFormat(o.format)
+	if o.watch {
+		s.watch.begin(s.out, o.server())
+	}
+	if o.messageRate {
+		defer s.measure()()
+	}
 	var timeout <-chan time.Time
 	for first := true; ; first = false {
 		c, err := client.Dial(ctx, o.url(), copts)
@@ -140,10 +150,7 @@ func (s *subscriber) lost() (status int, again bool) {
 // ask subscribes and unsubscribes. It fails if nothing was granted.
 func (s *subscriber) ask(ctx context.Context) error {
 	o := s.o
-	opts := packet.Options{QoS: o.qos, RetainAsPublished: o.asPublished}
-	if o.noRetained {
-		opts.RetainHandling = 2
-	}
+	opts := o.subscription()
 	if len(o.topics) > 0 {
 		p := &packet.Subscribe{SubscriptionID: o.subscribeProps.number(0x0B), User: o.subscribeProps.user()}
 		for _, f := range o.topics {
@@ -172,6 +179,31 @@ func (s *subscriber) ask(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// measure begins to print the rate. The function that it returns ends that.
+func (s *subscriber) measure() (end func()) {
+	ticker := time.NewTicker(time.Second)
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		s.meter.run(s.out, ticker.C, stop)
+	}()
+	return func() {
+		ticker.Stop()
+		close(stop)
+		<-stopped
+	}
+}
+
+// subscription gives the options of a filter.
+func (o *options) subscription() packet.Options {
+	opts := packet.Options{QoS: o.qos, RetainAsPublished: o.asPublished}
+	if o.noRetained {
+		opts.RetainHandling = 2
+	}
+	opts.RetainHandling = o.retainHandling.Or(opts.RetainHandling)
+	return opts
 }
 
 // subscribed prints the granted QoS for -d.
@@ -243,6 +275,9 @@ func (s *subscriber) print(m *packet.Publish) {
 	o := s.o
 	s.line.Reset()
 	switch {
+	case o.messageRate:
+		s.meter.count.Add(1)
+		return
 	case o.format != "":
 		if err := s.formatMessage(m, time.Now()); err != nil {
 			o.complain("Error: %v.", err)
@@ -266,5 +301,56 @@ func (s *subscriber) print(m *packet.Publish) {
 	if !o.noNewline {
 		s.line.WriteByte('\n')
 	}
-	s.out.write(func(w *bufio.Writer) { w.WriteString(s.line.String()) })
+	s.out.write(func(w *bufio.Writer) {
+		if o.watch {
+			s.watch.print(w, m.Topic, s.line.String())
+		} else {
+			w.WriteString(s.line.String())
+		}
+	})
+}
+
+// watch is the screen of -w: each topic has a line of its own, in the order in which the topics first came.
+type watch struct {
+	lines map[string]int // rows of the terminal by topic
+}
+
+// firstRow is below the line that names the server.
+const firstRow = 2
+
+// begin clears the screen.
+func (w *watch) begin(out *output, server string) {
+	w.lines = make(map[string]int)
+	out.printf("\x1b[2J\x1b[1;1HBroker: %s\n", server)
+}
+
+// print writes text, one message, over the last one of its topic. What is left of a longer one goes away. The cursor ends
+// below the lowest line, where a shell can go on.
+func (w *watch) print(out *bufio.Writer, name []byte, text string) {
+	row, ok := w.lines[string(name)]
+	if !ok {
+		row = firstRow + len(w.lines)
+		w.lines[string(name)] = row
+	}
+	fmt.Fprintf(out, "\x1b[%d;1H\x1b[K%s\x1b[%d;1H\n", row, text, firstRow+len(w.lines)-1)
+}
+
+// meter is --message-rate: it counts messages instead of printing them.
+type meter struct {
+	count atomic.Int64
+}
+
+// run prints every second how many messages came in it, until end is closed, and then those that remain.
+func (m *meter) run(out *output, tick <-chan time.Time, end <-chan struct{}) {
+	for {
+		select {
+		case <-tick:
+			out.printf("%d\n", m.count.Swap(0))
+		case <-end:
+			if n := m.count.Swap(0); n > 0 {
+				out.printf("%d\n", n)
+			}
+			return
+		}
+	}
 }

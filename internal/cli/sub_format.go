@@ -1,8 +1,10 @@
 package cli
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -18,8 +20,12 @@ type formatPart struct {
 	left  bool
 	zero  bool
 	width int
-	prec  int // -1: none
+	prec  int // -1: none; between groups of so many digits in hexadecimal output is sep
+	sep   byte
 }
+
+// separators may stand before the letter of %x and %X.
+const separators = "!\"#$&'()*+,-./:;<=>?@[\\]^_`{|}~ "
 
 // checkFormat finds mistakes in -F before there is a connection.
 func checkFormat(format string) error {
@@ -30,8 +36,11 @@ func checkFormat(format string) error {
 			if n == 0 {
 				return errors.New("ends inside a % sequence; write %% for a percent sign")
 			}
-			if strings.IndexByte("%ACDEFIlmPpqRSrtjJUxX", part.verb) < 0 {
+			if strings.IndexByte("%ACDEFIlmPpqRSrtjJUxXfd", part.verb) < 0 {
 				return fmt.Errorf("%%%c is unknown; see --help, and write %%%% for a percent sign", part.verb)
+			}
+			if part.sep != 0 && part.verb != 'x' && part.verb != 'X' {
+				return fmt.Errorf("%c before %c: only %%x and %%X take a separator", part.sep, part.verb)
 			}
 			i += n
 		case '@':
@@ -50,7 +59,7 @@ func checkFormat(format string) error {
 	return nil
 }
 
-// percent reads what follows a '%': a flag, a width, a precision and a letter. n is 0 if the letter is missing.
+// percent reads what follows a '%': a flag, a width, a precision, a separator and a letter. n is 0 if the letter is missing.
 func percent(s string) (part formatPart, n int) {
 	part = formatPart{kind: '%', prec: -1}
 	if n < len(s) && s[n] == '-' {
@@ -65,6 +74,10 @@ func percent(s string) (part formatPart, n int) {
 	if n < len(s) && s[n] == '.' {
 		part.prec, n = digits(s, n+1)
 	}
+	if n < len(s) && strings.IndexByte(separators, s[n]) >= 0 {
+		part.sep = s[n]
+		n++
+	}
 	if n >= len(s) {
 		return part, 0
 	}
@@ -74,7 +87,7 @@ func percent(s string) (part formatPart, n int) {
 
 func digits(s string, n int) (value, end int) {
 	for ; n < len(s) && s[n] >= '0' && s[n] <= '9'; n++ {
-		value = min(value*10+int(s[n]-'0'), 1<<20)
+		value = min(value*10+int(s[n]-'0'), 1<<16)
 	}
 	return value, n
 }
@@ -129,14 +142,16 @@ func (s *subscriber) formatMessage(m *packet.Publish, now time.Time) (err error)
 				s.line.WriteString(text)
 				continue
 			}
-			part.write(&s.line, m, now)
+			if floatErr := part.write(&s.line, m, now); floatErr != nil {
+				err = floatErr
+			}
 		}
 	}
 	return err
 }
 
-// write does one conversion.
-func (f *formatPart) write(b *strings.Builder, m *packet.Publish, now time.Time) {
+// write does one conversion. It fails for a number that is none.
+func (f *formatPart) write(b *strings.Builder, m *packet.Publish, now time.Time) error {
 	switch f.verb {
 	case '%':
 		b.WriteByte('%')
@@ -187,7 +202,36 @@ func (f *formatPart) write(b *strings.Builder, m *packet.Publish, now time.Time)
 		f.payload(b, m.Payload, "%x", 2)
 	case 'X':
 		f.payload(b, m.Payload, "%X", 2)
+	case 'f', 'd':
+		return f.float(b, m)
 	}
+	return nil
+}
+
+// float writes a payload that is an IEEE 754 number of 4 (%f) or 8 bytes (%d) in this machine's byte order, with 6 digits
+// behind the point unless the precision says otherwise.
+func (f *formatPart) float(b *strings.Builder, m *packet.Publish) error {
+	var value float64
+	switch {
+	case f.verb == 'f' && len(m.Payload) == 4:
+		value = float64(math.Float32frombits(binary.NativeEndian.Uint32(m.Payload)))
+	case f.verb == 'd' && len(m.Payload) == 8:
+		value = math.Float64frombits(binary.NativeEndian.Uint64(m.Payload))
+	default:
+		return fmt.Errorf("%%%c needs a payload of %d bytes, that of %s has %d", f.verb, map[byte]int{'f': 4, 'd': 8}[f.verb], m.Topic, len(m.Payload))
+	}
+	flags := ""
+	if f.left {
+		flags = "-"
+	} else if f.zero {
+		flags = "0"
+	}
+	prec := f.prec
+	if prec < 0 {
+		prec = 6
+	}
+	fmt.Fprintf(b, "%"+flags+"*.*f", f.width, prec, value)
+	return nil
 }
 
 // number writes n in the width, or blanks (zeros with the flag 0) when it is absent.
@@ -221,7 +265,8 @@ func (f *formatPart) padded(b *strings.Builder, text, pad string) {
 }
 
 // payload writes the payload; a width is also the greatest width. Like mosquitto, hexadecimal output with a width shows
-// half as many bytes as the width, or as the payload has, whichever is less.
+// half as many bytes as the width, or as the payload has, whichever is less. With a precision the digits, and what fills
+// them up on the left, are in groups.
 func (f *formatPart) payload(b *strings.Builder, p []byte, format string, perByte int) {
 	if f.width > 0 {
 		p = p[:min(len(p), f.width)/perByte]
@@ -231,17 +276,36 @@ func (f *formatPart) payload(b *strings.Builder, p []byte, format string, perByt
 	if f.zero && !f.left {
 		pad = "0"
 	}
+	text := string(p)
+	if perByte > 1 {
+		text = fmt.Sprintf(format, p)
+	}
 	if !f.left {
-		b.WriteString(strings.Repeat(pad, fill))
+		text = strings.Repeat(pad, fill) + text
 	}
-	if perByte == 1 {
-		b.Write(p)
-	} else {
-		fmt.Fprintf(b, format, p)
+	if perByte > 1 && f.prec > 0 {
+		text = f.grouped(text)
 	}
+	b.WriteString(text)
 	if f.left {
 		b.WriteString(strings.Repeat(" ", fill))
 	}
+}
+
+// grouped puts the separator, a blank unless the format names another, between every prec digits.
+func (f *formatPart) grouped(digits string) string {
+	sep := f.sep
+	if sep == 0 {
+		sep = ' '
+	}
+	var b strings.Builder
+	for i := range len(digits) {
+		if i > 0 && i%f.prec == 0 {
+			b.WriteByte(sep)
+		}
+		b.WriteByte(digits[i])
+	}
+	return b.String()
 }
 
 // strftime does one conversion of the C library in the C locale. Unknown ones come out as they went in, with a percent
