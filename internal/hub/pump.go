@@ -137,7 +137,11 @@ func (c *Client) commit(l *Local, fx *session.Effects) (store.Ticket, error) {
 	if len(fx.Changes) == 0 {
 		return 0, nil
 	}
-	return c.hub.store.Submit(l.changes.records(c.durable, fx.Changes)...)
+	recs := l.changes.records(c.durable, fx.Changes)
+	if len(fx.Out) == 0 {
+		return c.hub.store.SubmitLater(recs...)
+	}
+	return c.hub.store.Submit(recs...)
 }
 
 // changes holds the records that changes become; the memory is used again.

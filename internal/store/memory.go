@@ -42,6 +42,9 @@ func (m *Memory) NewSession() SessionID {
 	return m.lastSession
 }
 
+// SubmitLater implements [Store]; it is Submit.
+func (m *Memory) SubmitLater(recs ...Record) (Ticket, error) { return m.Submit(recs...) }
+
 // Submit implements [Store]. The only error is [ErrClosed].
 func (m *Memory) Submit(recs ...Record) (Ticket, error) {
 	m.mu.Lock()

@@ -40,6 +40,10 @@ type Store interface {
 	// its own, one without records too.
 	Submit(recs ...Record) (Ticket, error)
 
+	// SubmitLater is Submit for records that no packet hangs on: they may take a
+	// while to become durable, or wait for the next Submit.
+	SubmitLater(recs ...Record) (Ticket, error)
+
 	// Durable returns the highest ticket that is on stable storage with all
 	// before it.
 	Durable() Ticket

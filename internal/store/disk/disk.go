@@ -33,7 +33,7 @@ const (
 const Interval = 100 * time.Millisecond
 
 // Patience is how long what nobody waits for may wait for company: see
-// [Store.Submit].
+// [Store.SubmitLater].
 const Patience = 20 * time.Millisecond
 
 // Options of [Open]. The zero value is ready for use.
@@ -206,14 +206,34 @@ func (s *Store) Stats() store.Stats {
 	return s.stats
 }
 
-// Submit implements [store.Store]. Deliveries that have ended, and nothing else,
-// begin no fsync: they go with what comes next, or after [Patience], because no
-// packet hangs on them. The errors are [store.ErrClosed],
+// Submit implements [store.Store]. The errors are [store.ErrClosed],
 // [store.ErrFenced], [store.ErrNoSpace] and [store.ErrOverloaded].
 func (s *Store) Submit(recs ...store.Record) (store.Ticket, error) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
+	t, err := s.submit(recs)
+	if err == nil {
+		s.hurry()
+	}
+	return t, err
+}
+
+// SubmitLater implements [store.Store]: the records begin no fsync of their own,
+// but go with what is submitted next, or after [Patience]. The errors are those
+// of Submit.
+func (s *Store) SubmitLater(recs ...store.Record) (store.Ticket, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t, err := s.submit(recs)
+	if err == nil {
+		s.wait()
+	}
+	return t, err
+}
+
+// submit adds the records to the batch at hand. mu is held.
+func (s *Store) submit(recs []store.Record) (store.Ticket, error) {
 	if err := s.refuse(); err != nil {
-		s.mu.Unlock()
 		return 0, err
 	}
 	for _, r := range recs {
@@ -224,23 +244,7 @@ func (s *Store) Submit(recs ...store.Record) (store.Ticket, error) {
 	}
 	s.records += len(recs)
 	s.ticket++
-	t := s.ticket
-	if onlyDone(recs) {
-		s.wait()
-	} else {
-		s.hurry()
-	}
-	s.mu.Unlock()
-	return t, nil
-}
-
-func onlyDone(recs []store.Record) bool {
-	for _, r := range recs {
-		if _, ok := r.(*store.Done); !ok {
-			return false
-		}
-	}
-	return len(recs) > 0
+	return s.ticket, nil
 }
 
 // hurry has everything that was submitted handed over as soon as it can be. mu

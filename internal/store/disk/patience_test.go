@@ -16,9 +16,8 @@ func TestEndedDeliveriesWaitForCompany(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := mustOpen(t, "data", Options{FS: vfs.NewMem()})
 		defer s.Close()
-		submit := func(recs ...store.Record) store.Ticket {
+		await := func(ticket store.Ticket, err error) store.Ticket {
 			t.Helper()
-			ticket, err := s.Submit(recs...)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -30,23 +29,29 @@ func TestEndedDeliveriesWaitForCompany(t *testing.T) {
 			m := &message.Message{Topic: "t", Payload: []byte("x"), QoS: 1}
 			return &store.Published{Message: m, To: []store.Recipient{{Session: id, QoS: 1}}}
 		}
-		submit(&store.SessionOpened{Session: id, Epoch: 1, ClientID: "c"})
+		await(s.Submit(&store.SessionOpened{Session: id, Epoch: 1, ClientID: "c"}))
 		first := published()
-		if now := submit(first); s.Durable() != now {
+		if now := await(s.Submit(first)); s.Durable() != now {
 			t.Fatalf("a message is durable up to %d, want %d", s.Durable(), now)
 		}
 		before := s.Metrics().Batches
 
-		done := submit(&store.Done{Session: id, Seq: first.Seq})
+		done := await(s.SubmitLater(&store.Done{Session: id, Seq: first.Seq}))
 		if s.Durable() >= done || s.Metrics().Batches != before {
 			t.Errorf("the end of a delivery had an fsync of its own")
 		}
 		second := published()
-		if now := submit(second); s.Durable() != now || s.Metrics().Batches != before+1 {
+		if now := await(s.Submit(second)); s.Durable() != now || s.Metrics().Batches != before+1 {
 			t.Errorf("durable up to %d, want %d, after %d fsyncs, want 1", s.Durable(), now, s.Metrics().Batches-before)
 		}
 
-		done = submit(&store.Done{Session: id, Seq: second.Seq})
+		third := published()
+		await(s.Submit(third))
+		if now := await(s.Submit(&store.Done{Session: id, Seq: third.Seq})); s.Durable() != now {
+			t.Errorf("durable up to %d, want %d: a packet hangs on the end of this delivery", s.Durable(), now)
+		}
+
+		done = await(s.SubmitLater(&store.Done{Session: id, Seq: second.Seq}))
 		time.Sleep(Patience) // of the fake clock
 		synctest.Wait()
 		if s.Durable() != done {

@@ -30,6 +30,8 @@ func (j *journal) Submit(recs ...store.Record) (store.Ticket, error) {
 	return t, nil
 }
 
+func (j *journal) SubmitLater(recs ...store.Record) (store.Ticket, error) { return j.Submit(recs...) }
+
 func reopenJournal(t *testing.T, s store.Store) store.Store {
 	t.Helper()
 	old := s.(*journal)
