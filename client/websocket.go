@@ -43,9 +43,7 @@ type wsConn struct {
 	net.Conn
 	r    *bufio.Reader
 	rest int64 // unread bytes of the current data frame
-	mask [4]byte
-	pos  int // of the mask
-	hide bool
+	more bool  // the message goes on in a continuation frame
 
 	writing sync.Mutex // a pong may fall between the writer's frames
 	out     []byte     // guarded by writing
@@ -59,10 +57,6 @@ func (c *wsConn) Read(b []byte) (int, error) {
 		}
 	}
 	n, err := c.r.Read(b[:min(int64(len(b)), c.rest)])
-	if c.hide {
-		ws.Cipher(b[:n], c.mask, c.pos)
-	}
-	c.pos += n
 	c.rest -= int64(n)
 	return n, err
 }
@@ -72,22 +66,16 @@ func (c *wsConn) nextFrame() error {
 	if err != nil {
 		return err
 	}
-	switch h.OpCode {
-	case ws.OpBinary, ws.OpContinuation:
-		c.rest, c.mask, c.hide, c.pos = h.Length, h.Mask, h.Masked, 0
-		return nil
-	case ws.OpText: // [MQTT-6.0.0-1]
-		return errors.New("WebSocket: the server sent text")
+	if why := c.refuses(&h); why != "" {
+		return errors.New("WebSocket: the server sent " + why) // and may not listen
 	}
-	if h.Length > maxControl {
-		return errors.New("WebSocket: control frame too large")
+	if !h.OpCode.IsControl() {
+		c.rest, c.more = h.Length, !h.Fin
+		return nil
 	}
 	payload := make([]byte, h.Length)
 	if _, err := io.ReadFull(c.r, payload); err != nil {
 		return err
-	}
-	if h.Masked {
-		ws.Cipher(payload, h.Mask, 0)
 	}
 	switch h.OpCode {
 	case ws.OpPing:
@@ -97,6 +85,25 @@ func (c *wsConn) nextFrame() error {
 		return io.EOF
 	}
 	return nil
+}
+
+// refuses says what is wrong with a frame, "" if nothing is (RFC 6455 sections 5.1 to 5.5).
+func (c *wsConn) refuses(h *ws.Header) string {
+	switch {
+	case h.OpCode == ws.OpText: // [MQTT-6.0.0-1]
+		return "text"
+	case h.Rsv != 0:
+		return "a reserved bit"
+	case h.Masked:
+		return "a masked frame"
+	case h.OpCode.IsReserved():
+		return "an unknown frame"
+	case h.OpCode.IsControl() && (!h.Fin || h.Length > maxControl):
+		return "a control frame that is too large or in fragments"
+	case h.OpCode.IsData() && c.more != (h.OpCode == ws.OpContinuation):
+		return "fragments out of order"
+	}
+	return ""
 }
 
 // Write sends b as one binary frame [MQTT-6.0.0-1]; a packet may span frames and a frame several packets
