@@ -45,6 +45,11 @@ func InspectRunning(ctx context.Context, dir string, yield func(*Line) error) er
 		return err
 	}
 	defer end()
+	return lines(r, yield)
+}
+
+// lines calls yield for every line up to the one with Done.
+func lines(r io.Reader, yield func(*Line) error) error {
 	for d := json.NewDecoder(r); ; {
 		l, err := next(d)
 		if err != nil {
