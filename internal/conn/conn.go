@@ -19,16 +19,16 @@ type Conn struct {
 	lim *Limits // of its listener
 
 	connected atomic.Bool  // CONNACK with success was sent; read by the timer
+	expiry    uint32       // Session Expiry Interval of the CONNECT
 	lastSeen  atomic.Int64 // unix ms of the last whole packet; read by the timer
 	keepAlive int64        // milliseconds without a packet that end it; 0: never
 	timer     timer.Entry
 
-	expiry  uint32 // Session Expiry Interval of the CONNECT
-	goodbye hub.Goodbye
 	asked   string     // client identifier of the CONNECT, for the log
 	auth    *authState // nil unless an authentication is or was under way
-	ended   bool       // nothing more is read
-	bridge  bool       // the client says, before 5.0, that it is a bridge
+	goodbye hub.Goodbye
+	ended   bool // nothing more is read
+	bridge  bool // the client says, before 5.0, that it is a bridge
 }
 
 // Errors that end a connection without a packet that broke a rule.

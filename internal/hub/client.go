@@ -48,19 +48,19 @@ type Client struct {
 // fixed while it lasts.
 type Link struct {
 	Conn      *transport.Conn
-	Version   packet.Version
-	MaxPacket int    // bytes the client accepts in one packet; 0: no limit
-	Aliases   bool   // the client takes Topic Aliases
-	Problems  bool   // it takes Reason Strings in acknowledgements [MQTT-3.1.2-29]
-	MaxQoS    byte   // most that a subscription is granted
-	Mount     string // before every topic of the client; see ListenerConfig of the broker
 	Client    *Client
-
-	owed atomic.Int64 // bytes of answers since there was room; see owe
+	Mount     string // before every topic of the client; see ListenerConfig of the broker
+	MaxPacket int    // bytes the client accepts in one packet; 0: no limit
+	Version   packet.Version
+	MaxQoS    byte // most that a subscription is granted
+	Aliases   bool // the client takes Topic Aliases
+	Problems  bool // it takes Reason Strings in acknowledgements [MQTT-3.1.2-29]
 
 	// greeted: CONNACK was given to the connection. It may wait for the disk, and
 	// nothing goes before it. [MQTT-3.2.0-1]
 	greeted atomic.Bool
+
+	owed atomic.Int64 // bytes of answers since there was room; see owe
 }
 
 // Connected reports whether the client has a connection now.

@@ -25,7 +25,7 @@ func (s *Session) Publish(p *packet.Publish) (isNew bool, err error) {
 	}
 	// What was opened on an earlier connection does not count: the client's quota
 	// began anew with this one (5.0 section 4.9).
-	if s.unacked+s.opened >= int(s.p.ReceiveMaximum) && s.p.Version == packet.V5 { // [MQTT-3.3.4-7]
+	if int(s.unacked+s.opened) >= int(s.p.ReceiveMaximum) && s.p.Version == packet.V5 { // [MQTT-3.3.4-7]
 		return false, &packet.Error{Code: packet.ReceiveMaximumExceeded, Clause: "MQTT-3.3.4-7", Msg: "more QoS 1 and 2 messages than the Receive Maximum"}
 	}
 	if p.QoS == 1 {
@@ -42,7 +42,7 @@ func (s *Session) openIncoming(id uint16, here bool) {
 		s.incoming = make(map[uint16]bool)
 	}
 	s.incoming[id] = here
-	s.peak = max(s.peak, len(s.incoming))
+	s.peak = max(s.peak, int32(len(s.incoming)))
 }
 
 // Accept writes the answer to a PUBLISH of QoS 1 or 2. A code of 0x80 and above
@@ -59,7 +59,7 @@ func (s *Session) Accept(dst []byte, qos byte, id uint16, code packet.Code) []by
 
 // Acked tells that n PUBACKs were handed to the connection, which frees their
 // places in our Receive Maximum.
-func (s *Session) Acked(n int) { s.unacked -= n }
+func (s *Session) Acked(n int) { s.unacked -= int32(n) }
 
 // Pubrel handles the client's PUBREL. [MQTT-4.3.3-11]
 func (s *Session) Pubrel(id uint16, fx *Effects) {

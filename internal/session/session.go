@@ -41,6 +41,7 @@ type Session struct {
 	win     window
 	queue   queue    // loaded and not sent
 	hold    bool     // what is in the queue from place on waits; see HoldBehind
+	unacked int32    // inbound QoS 1 messages whose PUBACK was not handed out
 	place   int      // counts from the first entry that the queue ever had
 	backlog int      // messages that only the store has, behind the queue
 	offered int      // given to the caller to store; neither Filed nor withdrawn yet
@@ -53,9 +54,8 @@ type Session struct {
 
 	// inbound
 	incoming map[uint16]bool // QoS 2 identifiers the client has opened; true: on this connection
-	opened   int             // those that are true
-	peak     int             // the most that incoming has held since it was made
-	unacked  int             // QoS 1 messages whose PUBACK was not handed out
+	opened   int32           // those that are true
+	peak     int32           // the most that incoming has held since it was made
 	names    []string        // inbound topic aliases; index is alias-1
 }
 

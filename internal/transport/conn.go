@@ -63,16 +63,16 @@ type Conn struct {
 	final bool   // everything is written and our side is shut down
 	timed bool   // in the loop's list of connections with a deadline
 
-	// Immutable.
-	l    *Listener
-	tls  *tlsStage
-	st   *stream // nil on an event loop
-	fd   int32
-	peer addr
-	via  *proxied // nil without a proxy
-
 	// halted mirrors paused|held|closing for the owner's fast path.
 	halted atomic.Bool
+
+	// Immutable.
+	fd   int32
+	l    *Listener
+	tls  *tlsStage
+	st   *stream  // nil on an event loop
+	via  *proxied // nil without a proxy
+	peer addr
 
 	mu       sync.Mutex // guards what follows; a leaf, but for loop.mu and tlsStage.mu
 	flags    flags
