@@ -19,7 +19,7 @@ import (
 )
 
 // serve runs a broker in this process and returns the URLs it listens on, by scheme.
-func serve(t *testing.T) map[string]string {
+func serve(t testing.TB) map[string]string {
 	t.Helper()
 	web := httptest.NewTLSServer(nil) // for its certificate
 	t.Cleanup(web.Close)
