@@ -39,8 +39,13 @@ type process struct {
 
 // start starts the broker on the directory; what it says is added to log.
 func start(bin, data string, log *os.File, env ...string) (*process, error) {
+	return serve(bin, []string{"--listen", "mqtt://127.0.0.1:0", "--data", data}, log, env...)
+}
+
+// serve starts the broker with the arguments.
+func serve(bin string, args []string, log *os.File, env ...string) (*process, error) {
 	p := &process{
-		cmd:   exec.Command(bin, "serve", "--listen", "mqtt://127.0.0.1:0", "--data", data),
+		cmd:   exec.Command(bin, append([]string{"serve"}, args...)...),
 		began: time.Now(), ready: make(chan string, 1), ended: make(chan struct{}),
 	}
 	p.cmd.Env = append(os.Environ(), env...)
@@ -57,8 +62,13 @@ func start(bin, data string, log *os.File, env ...string) (*process, error) {
 		lines := bufio.NewScanner(out)
 		for lines.Scan() {
 			fmt.Fprintln(log, lines.Text())
-			if addr, ok := strings.CutPrefix(lines.Text(), "listening on mqtt://"); ok {
-				p.ready <- addr
+			addr, listens := strings.CutPrefix(lines.Text(), "listening on mqtt://")
+			if !listens && !strings.HasSuffix(lines.Text(), " running") { // which it says when it was configured
+				continue
+			}
+			select {
+			case p.ready <- addr:
+			default:
 			}
 		}
 		p.state = p.cmd.Wait()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 	"time"
 
 	"github.com/nightjarmq/nightjar/packet"
@@ -31,7 +32,11 @@ func (l lost) Unwrap() error { return l.error }
 
 // dial connects to the broker, at once.
 func dial(c *campaign, who, addr string) (*wire, error) {
-	conn, err := net.Dial("tcp", addr)
+	network := "tcp"
+	if strings.HasPrefix(addr, "/") {
+		network = "unix"
+	}
+	conn, err := net.Dial(network, addr)
 	if err != nil {
 		return nil, lost{err}
 	}
@@ -129,7 +134,7 @@ func (w *wire) leave(d *packet.Disconnect) error {
 // seen it.
 func (w *wire) hangUp() error {
 	w.c.h.note(w.who, "hangs up")
-	if err := w.Conn.(*net.TCPConn).CloseWrite(); err != nil {
+	if err := w.Conn.(interface{ CloseWrite() error }).CloseWrite(); err != nil {
 		return lost{err}
 	}
 	return w.awaitEnd()
