@@ -92,6 +92,8 @@ func advise(err error) error {
 		return fmt.Errorf("%w (the directory and all in it must belong to the user of the broker; or choose another one)", err)
 	case errors.Is(err, disk.ErrLocked):
 		return fmt.Errorf("%w: stop that process, or choose another directory", err)
+	case errors.Is(err, disk.ErrNewer):
+		return fmt.Errorf("%w (nothing was changed: start that version, or choose another directory)", err)
 	case errors.Is(err, syscall.EIO):
 		return fmt.Errorf("%w (the disk fails, so nothing was changed: copy the directory to a sound disk and start there)", err)
 	case errors.Is(err, syscall.EROFS):

@@ -35,7 +35,11 @@ type backupCommand struct {
 }
 
 func (c *backupCommand) run(ctx context.Context, s Streams) int {
-	list, err := c.backup(ctx, s)
+	data, err := c.dir(s)
+	var list []copied
+	if err == nil {
+		list, err = c.backup(ctx, data)
+	}
 	if err != nil {
 		fmt.Fprintf(s.Err, "nightjar: backup: %v\n", err)
 		return exitFailed
@@ -44,13 +48,12 @@ func (c *backupCommand) run(ctx context.Context, s Streams) int {
 	for _, f := range list {
 		bytes += f.bytes
 	}
-	fmt.Fprintf(s.Err, "%d files, %d bytes are in %s; bring them back with nightjar restore %s --data DIR\n", len(list), bytes, c.Dir, c.Dir)
+	fmt.Fprintf(s.Err, "%d files, %d bytes of %s are in %s; bring them back with nightjar restore %s --data DIR\n", len(list), bytes, data, c.Dir, c.Dir)
 	return exitOK
 }
 
-func (c *backupCommand) backup(ctx context.Context, s Streams) (list []copied, err error) {
-	data, err := c.dir(s)
-	if err != nil {
+func (c *backupCommand) backup(ctx context.Context, data string) (list []copied, err error) {
+	if err := outside(c.Dir, data); err != nil {
 		return nil, err
 	}
 	if err := makeEmpty(c.Dir); err != nil {
@@ -74,6 +77,23 @@ func (c *backupCommand) backup(ctx context.Context, s Streams) (list []copied, e
 	return list, err
 }
 
+// outside sees that a backup is not made in the directory of the store, where a
+// broker removes what looks like a copy of its own, and which may be lost as a whole.
+func outside(dir, data string) error {
+	to, err := filepath.Abs(dir)
+	if err != nil {
+		return err
+	}
+	from, err := filepath.Abs(data)
+	if err != nil {
+		return err
+	}
+	if rel, err := filepath.Rel(from, to); err == nil && filepath.IsLocal(rel) {
+		return fmt.Errorf("%s is in the directory of the store itself: name one outside of %s", dir, data)
+	}
+	return nil
+}
+
 // offline keeps brokers out of the directory until done is called, and sees that
 // what is there is sound.
 func offline(data string) (from string, done func(), err error) {
@@ -94,7 +114,7 @@ func openView(data string) (*disk.View, error) {
 	case errors.Is(err, disk.ErrLocked):
 		return nil, fmt.Errorf("a broker has the store and does not answer in %s: %w", filepath.Join(data, "control"), err)
 	case errors.Is(err, disk.ErrNewer):
-		return nil, err
+		return nil, fmt.Errorf("%w (use that version)", err)
 	case err != nil:
 		return nil, fmt.Errorf("%w (the broker sets damage aside when it starts)", err)
 	}

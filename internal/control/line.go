@@ -29,7 +29,7 @@ type Session struct {
 	Will          string         `json:"will_topic,omitempty"`
 	Subscriptions []Subscription `json:"subscriptions"`
 	Queued        int            `json:"queued"`
-	QueuedBytes   int64          `json:"queued_bytes"`
+	QueuedBytes   int64          `json:"queued_bytes"` // as the limits count them
 	First         *Queued        `json:"first,omitempty"`
 	Last          *Queued        `json:"last,omitempty"`
 }
@@ -45,7 +45,7 @@ type Queued struct {
 	Number   uint64     `json:"number"` // rises with all messages of the broker
 	Topic    string     `json:"topic,omitempty"`
 	QoS      byte       `json:"qos,omitempty"`
-	Bytes    int        `json:"bytes"`
+	Bytes    int        `json:"bytes"`               // of the payload
 	PacketID uint16     `json:"packet_id,omitempty"` // it was sent, and not acknowledged
 	Released bool       `json:"released,omitempty"`  // PUBREC has come: nothing but the identifier is left
 	Expires  *time.Time `json:"expires,omitempty"`
@@ -139,7 +139,7 @@ const never = 0xFFFFFFFF
 func queued(e *store.Entry) *Queued {
 	q := &Queued{Number: uint64(e.Seq), QoS: e.QoS, PacketID: e.PacketID, Released: e.Released}
 	if e.Message != nil {
-		q.Topic, q.Bytes, q.Expires = e.Message.Topic, e.Message.Size(), moment(e.Message.Expires)
+		q.Topic, q.Bytes, q.Expires = e.Message.Topic, len(e.Message.Payload), moment(e.Message.Expires)
 	}
 	return q
 }

@@ -157,7 +157,10 @@ type listing struct {
 			QoS    int
 		}
 		Queued      int
-		First, Last struct{ Topic string }
+		First, Last struct {
+			Topic string
+			Bytes int
+		}
 	}
 	Retained *struct {
 		Topic string
@@ -182,7 +185,7 @@ func (s *site) filled(data string) {
 		s.Fatalf("inspect of %s: %+v", data, lines)
 	}
 	ses := lines[0].Session
-	if ses.ID != "plc" || ses.Connected || ses.Queued != 3 || ses.First.Topic != "plant/1/level" || ses.Last.Topic != "plant/3/level" ||
+	if ses.ID != "plc" || ses.Connected || ses.Queued != 3 || ses.First.Topic != "plant/1/level" || ses.First.Bytes != 4 || ses.Last.Topic != "plant/3/level" ||
 		len(ses.Subscriptions) != 1 || ses.Subscriptions[0].Filter != "plant/+/level" || ses.Subscriptions[0].QoS != 1 {
 		s.Errorf("session: %+v", ses)
 	}
@@ -249,6 +252,7 @@ func TestOperatorsRefuse(t *testing.T) {
 	s.must("backup", backup, "--data", s.data)
 	s.refused("is not empty", "backup", backup, "--data", s.data)
 	s.refused("is not empty", "restore", backup, "--data", s.data)
+	s.refused("in the directory of the store itself", "backup", filepath.Join(s.data, "backup-monday"), "--data", s.data)
 	s.refused(fmt.Sprintf("in use by process %d", s.p.cmd.Process.Pid), "serve", "--listen", "mqtt://127.0.0.1:0", "--data", s.data)
 	s.refused("leave one of them out", "serve", "--durability", "none", "--data", s.data)
 	s.refused("is not a whole backup", "restore", t.TempDir(), "--data", nothing)
@@ -262,6 +266,37 @@ func TestOperatorsRefuse(t *testing.T) {
 	if list, err := os.ReadDir(nothing); err != nil || len(list) > 0 {
 		t.Errorf("left behind: %v %v", list, err)
 	}
+}
+
+// TestNewerVersion: a directory that a newer version has written is refused with a
+// word about it, and left as it is.
+func TestNewerVersion(t *testing.T) {
+	s := newSite(t, build(t, "../..", ""))
+	s.start()
+	s.fill()
+	s.stop()
+	markers, err := filepath.Glob(filepath.Join(s.data, "db", "marker.format-version.*"))
+	if err != nil || len(markers) != 1 {
+		t.Fatal(markers, err)
+	}
+	was := markers[0]
+	newer := was[:len(was)-3] + "099"
+	if err := os.Rename(was, newer); err != nil {
+		t.Fatal(err)
+	}
+	s.refused("written by a newer version of Nightjar", "serve", "--listen", "mqtt://127.0.0.1:0", "--data", s.data)
+	s.refused("start that version, or choose another directory", "serve", "--listen", "mqtt://127.0.0.1:0", "--data", s.data)
+	s.refused("written by a newer version of Nightjar", "inspect", "--data", s.data)
+	s.refused("use that version", "backup", filepath.Join(t.TempDir(), "b"), "--data", s.data)
+	if err := os.Rename(newer, was); err != nil {
+		t.Fatal(err)
+	}
+	if left, _ := filepath.Glob(filepath.Join(s.data, "*")); len(left) != 2 { // LOCK and db
+		t.Errorf("the directory has %v", left)
+	}
+	s.filled(s.data)
+	s.start()
+	s.stop()
 }
 
 // damage changes a message where it lies in a backup.

@@ -99,11 +99,14 @@ func (s *Store) openEngine(name string, readOnly bool) (*engine, error) {
 		e.DB, err = pebble.Open(s.path(name), o)
 		return err
 	})
-	if err != nil {
-		e.cache.Unref()
-		return nil, err
+	if err == nil {
+		return e, nil
 	}
-	return e, nil
+	e.cache.Unref()
+	if strings.Contains(err.Error(), "unknown format major version") {
+		err = fmt.Errorf("%w: %w", ErrNewer, err)
+	}
+	return nil, err
 }
 
 // removeOptions removes the files in which Pebble wrote down its options, for

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -36,6 +35,7 @@ func (s *Store) open() error {
 	}
 	err = errors.Join(err, s.closeEngine(s.db))
 	s.db = nil
+	_ = s.fs.Remove(lock.pid) // it says nothing without the lock
 	s.fs.closeAll()
 	if f := s.failed.Load(); f != nil { // which says more than what followed from it
 		<-f.told
@@ -72,9 +72,6 @@ func (s *Store) openState() error {
 // tryOpen opens Pebble and reads all of it.
 func (s *Store) tryOpen() (err error) {
 	if s.db, err = s.openEngine(live, false); err != nil {
-		if strings.Contains(err.Error(), "unknown format major version") {
-			return fmt.Errorf("%w: %w", ErrNewer, err)
-		}
 		return err
 	}
 	if err := s.checkVersion(); err != nil {
