@@ -63,6 +63,10 @@ func (c *Client) continueWith(b *transport.Batch, l *Local, fx *session.Effects)
 func (c *Client) advance(b *transport.Batch, l *Local, fx *session.Effects) (more bool) {
 	ln := c.link.Load()
 	full := false
+	fx.Guard = nil
+	if c.hub.access() != nil {
+		fx.Guard = (*guard)(c)
+	}
 	c.holdBehindReplay()
 	for ln != nil {
 		if c.sess.Pending() {
@@ -77,6 +81,7 @@ func (c *Client) advance(b *transport.Batch, l *Local, fx *session.Effects) (mor
 	}
 	c.dropped(l, Expired, fx.Expired)
 	c.dropped(l, TooLarge, fx.TooBig)
+	c.dropped(l, NotAllowed, fx.Refused)
 	l.Stats.BytesOut += int64(len(fx.Out))
 	l.Stats.PacketsOut += int64(fx.Sent)
 	l.Stats.PublishOut += int64(fx.Sent)
@@ -105,6 +110,16 @@ func (c *Client) advance(b *transport.Batch, l *Local, fx *session.Effects) (mor
 		}
 	}
 	return false
+}
+
+// guard asks Access about messages that waited: it may have changed since.
+type guard Client
+
+// MaySend is session.Guard.
+func (g *guard) MaySend(topic string) bool {
+	c := (*Client)(g)
+	a := c.hub.access()
+	return a == nil || a.Receive(c, []byte(topic))
 }
 
 // refill loads messages from the store and reports whether there were any.

@@ -249,6 +249,11 @@ func (s *Session) transmit(e *Entry, now int64, fx *Effects) {
 		s.change(fx, Done, e.Seq, 0)
 		return
 	}
+	if fx.Guard != nil && !fx.Guard.MaySend(e.Message.Topic) {
+		fx.Refused++
+		s.change(fx, Done, e.Seq, 0)
+		return
+	}
 	seq := e.Seq
 	if e.QoS == 0 { // its delivery ends with sending it
 		s.write(e, false, now, fx)

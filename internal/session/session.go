@@ -120,7 +120,17 @@ type Effects struct {
 	Payload int // bytes of their payloads
 	Expired int // messages that were dropped because their time was over
 	TooBig  int // messages dropped for the client's Maximum Packet Size
+	Refused int // messages dropped because Guard refused them
 	Refill  int // how many messages to load from the store, behind Session.Cursor
+
+	// Guard, when set, is asked whether a message that waited may be sent; what was
+	// sent before is not asked about again. Reset keeps it.
+	Guard Guard
+}
+
+// Guard decides about messages that have waited.
+type Guard interface {
+	MaySend(topic string) bool
 }
 
 // Reset empties e and keeps its memory, unless a burst has made it large.
@@ -129,7 +139,7 @@ func (e *Effects) Reset() {
 		e.Out = nil
 	}
 	e.Out, e.Changes = e.Out[:0], e.Changes[:0]
-	e.Sent, e.Payload, e.Expired, e.TooBig, e.Refill = 0, 0, 0, 0, 0
+	e.Sent, e.Payload, e.Expired, e.TooBig, e.Refused, e.Refill = 0, 0, 0, 0, 0, 0
 }
 
 func (s *Session) change(fx *Effects, k ChangeKind, seq uint64, id uint16) {
