@@ -16,7 +16,8 @@ import (
 //
 // A listener is the same if Network, Address and Device are: its socket and its
 // clients stay, and the clients keep the limits that they connected with. The
-// clients of a listener that is missing are disconnected.
+// clients of a listener that is missing are disconnected, and so are those that
+// lose a subscription because Access no longer allows it.
 func (b *Broker) Reload(cfg Config) error {
 	b.reloading.Lock()
 	defer b.reloading.Unlock()
@@ -39,10 +40,10 @@ func (b *Broker) Reload(cfg Config) error {
 	}
 	if next.Commands != nil { // a command may have been carried out meanwhile
 		err = errors.Join(err, next.Commands.Refresh())
-		batch := b.net.Batch()
-		b.hub.Recheck(batch)
-		b.net.ReleaseBatch(batch)
 	}
+	batch := b.net.Batch()
+	b.hub.Recheck(batch)
+	b.net.ReleaseBatch(batch)
 	return err
 }
 

@@ -169,8 +169,17 @@ func (p *Policy) Receive(c *hub.Client, name []byte) bool {
 	return p.tell(c, Receive, name, d)
 }
 
-// Subscribe reports whether the client may subscribe to the filter.
+// Subscribe reports whether the client may subscribe to the filter. With lists by
+// listener, a client that is not connected keeps what one of them allows: it is
+// asked about again when the client comes.
 func (p *Policy) Subscribe(c *hub.Client, f topic.Filter, _ byte) bool {
+	if l := p.lists.Load(); l.ByListener != nil && c.Link() == nil {
+		for _, a := range l.ByListener {
+			if a == nil || a.Subscribe(c.ID, c.User, f.Filter).Allowed {
+				return true
+			}
+		}
+	}
 	d := p.decide(c, func(a List) Decision { return a.Subscribe(c.ID, c.User, f.Filter) })
 	return d.Allowed || p.tell(c, Subscribe, []byte(f.Filter), d)
 }

@@ -86,6 +86,7 @@ type Hub struct {
 	routes   *router.Table[*Client]
 	limits   atomic.Pointer[Limits]
 	guard    atomic.Pointer[Access]
+	asked    atomic.Uint32 // how often Access has changed; see Client.asked
 	retained *router.Retained[*message.Message]
 	timers   *timer.Wheel
 	risen    *sync.Cond // the store's durable ticket has risen
@@ -154,8 +155,11 @@ func New(cfg Config) *Hub {
 func (h *Hub) SetLimits(l Limits) { h.limits.Store(&l) }
 
 // SetAccess makes another Access decide from now on. What waits in queues is asked
-// about again when it is sent.
-func (h *Hub) SetAccess(a Access) { h.guard.Store(&a) }
+// about again when it is sent, and subscriptions at the next [Hub.Recheck].
+func (h *Hub) SetAccess(a Access) {
+	h.guard.Store(&a)
+	h.asked.Add(1)
+}
 
 // warn logs what a client did, unless it does too much of that.
 func (h *Hub) warn(id, what string, attrs ...any) {

@@ -160,8 +160,14 @@ func (h *Hub) attach(b *transport.Batch, c *Client, o *Opening, leave *departure
 	c.link.Store(o.Link)
 	h.countConnected(1)
 	c.emit(b, t, o.Answer(nil, present), 0) // [MQTT-3.2.2-2] [MQTT-3.2.2-3]
+	now := h.asked.Load()
+	was := c.asked
+	c.asked = now
 	if !present {
 		return nil
+	}
+	if was != now {
+		c.recheck(local(b)) // where a client connects matters to what it may do
 	}
 	return c.resume(b, leave.incoming)
 }
@@ -198,6 +204,7 @@ func (c *Client) resume(b *transport.Batch, incoming []uint16) error {
 		}
 	}
 	c.sess.Resume(append(incoming, r.Incoming...), inflight, released, r.Queued, int(r.Bytes), &l.fx)
+	c.sess.Doubt()
 	c.continueWith(b, l, &l.fx)
 	return nil
 }

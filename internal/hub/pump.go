@@ -63,10 +63,7 @@ func (c *Client) continueWith(b *transport.Batch, l *Local, fx *session.Effects)
 func (c *Client) advance(b *transport.Batch, l *Local, fx *session.Effects) (more bool) {
 	ln := c.link.Load()
 	full := false
-	fx.Guard = nil
-	if c.hub.access() != nil {
-		fx.Guard = (*guard)(c)
-	}
+	c.doubt(fx)
 	c.holdBehindReplay()
 	for ln != nil {
 		if c.sess.Pending() {
@@ -112,7 +109,22 @@ func (c *Client) advance(b *transport.Batch, l *Local, fx *session.Effects) (mor
 	return false
 }
 
-// guard asks Access about messages that waited: it may have changed since.
+// doubt has what waits asked about again, once, when Access has changed since it was let into the queue. c.mu is held.
+func (c *Client) doubt(fx *session.Effects) {
+	fx.Guard = nil
+	if c.sess == nil {
+		return
+	}
+	if now := c.hub.asked.Load(); now != c.asked {
+		c.asked = now
+		c.sess.Doubt()
+	}
+	if c.sess.Doubted() {
+		fx.Guard = (*guard)(c)
+	}
+}
+
+// guard asks Access about messages that waited.
 type guard Client
 
 // MaySend is session.Guard.

@@ -1,9 +1,7 @@
 package hub
 
 import (
-	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/nightjarmq/nightjar/internal/message"
@@ -259,54 +257,4 @@ func (c *Client) unrouted(f topic.Filter) {
 func (h *Hub) mayUnsubscribe(c *Client, f topic.Filter) bool {
 	u, ok := h.access().(Unsubscriber)
 	return !ok || u.Unsubscribe(c, f)
-}
-
-// Recheck asks Access again about every subscription and removes those that are no
-// longer allowed. Whose they were is disconnected, so that the client subscribes
-// again and hears the refusal.
-func (h *Hub) Recheck(b *transport.Batch) {
-	a := h.access()
-	if a == nil {
-		return
-	}
-	h.Clients(func(c *Client) bool {
-		l := c.recheck(a)
-		if l != nil {
-			l.Kick(b, packet.NotAuthorized, "", errNotAllowed) // [MQTT-3.14.0-1]
-		}
-		return true
-	})
-}
-
-var errNotAllowed = errors.New("a subscription is no longer allowed")
-
-// recheck removes subscriptions and returns the connection to end, nil for none.
-func (c *Client) recheck(a Access) *Link {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.ended {
-		return nil
-	}
-	var recs []store.Record
-	removed := false
-	for _, s := range slices.Clone(c.subs.list) {
-		if a.Subscribe(c, s.filter, s.options.QoS) {
-			continue
-		}
-		removed = true
-		c.subs.remove(s.filter)
-		c.unrouted(s.filter)
-		if c.durable != 0 {
-			recs = append(recs, &store.Unsubscribed{Session: c.durable, Filter: s.filter.String()})
-		}
-	}
-	if len(recs) > 0 {
-		if _, err := c.hub.store.Submit(recs...); err != nil {
-			c.hub.log.Error("store that subscriptions are no longer allowed", "client", c.ID, "err", err)
-		}
-	}
-	if !removed {
-		return nil
-	}
-	return c.link.Load()
 }

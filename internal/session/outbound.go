@@ -244,12 +244,16 @@ const (
 )
 
 func (s *Session) transmit(e *Entry, now int64, fx *Effects) {
+	doubted := s.doubted > 0
+	if doubted {
+		s.doubted--
+	}
 	if e.Message.Expired(now) { // [MQTT-3.3.2-5] in the queue only: what was sent goes on [MQTT-4.3.3-7] [MQTT-4.3.3-13]
 		fx.Expired++
 		s.change(fx, Done, e.Seq, 0)
 		return
 	}
-	if fx.Guard != nil && !fx.Guard.MaySend(e.Message.Topic) {
+	if doubted && fx.Guard != nil && !fx.Guard.MaySend(e.Message.Topic) {
 		fx.Refused++
 		s.change(fx, Done, e.Seq, 0)
 		return

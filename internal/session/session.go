@@ -47,6 +47,7 @@ type Session struct {
 	offered int      // given to the caller to store; neither Filed nor withdrawn yet
 	cursor  uint64   // the last Seq that was loaded from the store
 	bytes   int      // of queue, backlog and offered
+	doubted int      // the first of these to ask Effects.Guard about
 	flying  int      // messages sent on this connection and not fully acknowledged
 	aloft   int      // bytes of those
 	again   []uint16 // identifiers to be sent again, in order
@@ -123,8 +124,8 @@ type Effects struct {
 	Refused int // messages dropped because Guard refused them
 	Refill  int // how many messages to load from the store, behind Session.Cursor
 
-	// Guard, when set, is asked whether a message that waited may be sent; what was
-	// sent before is not asked about again. Reset keeps it.
+	// Guard, when set, is asked whether a message may be sent that waited when
+	// Session.Doubt was called. Reset keeps it.
 	Guard Guard
 }
 
@@ -164,6 +165,13 @@ const entryBytes = 128
 
 // held is the memory of a queue that is not in the store.
 func (s *Session) held() int { return s.bytes + s.queue.n*entryBytes }
+
+// Doubt makes Pump ask Effects.Guard about all that waits now. What was sent before goes on without: the client may have
+// it already. [MQTT-4.4.0-1]
+func (s *Session) Doubt() { s.doubted, _ = s.Waiting() }
+
+// Doubted reports whether there is something to ask about.
+func (s *Session) Doubted() bool { return s.doubted > 0 }
 
 // Pending reports whether there is something that Pump may send.
 func (s *Session) Pending() bool { return len(s.again) > 0 || s.queue.n+s.backlog > 0 }
