@@ -13,7 +13,7 @@ import (
 
 // The access list holds for whatever brings a message to somebody: subscriptions, of a client alone or shared, retained
 // messages, wills and queues, also for those who were there before it changed. Each refusal is told with 0x87, counted and
-// logged with the line that decided. [MQTT-3.3.5-2]
+// logged with the line that decided.
 func TestAccessEverywhere(t *testing.T) {
 	const head = "topic readwrite $SYS/#\nuser root\ntopic readwrite #\nuser ann\ntopic readwrite open/#\ntopic deny open/secret\n"
 	conf := "listener <a> 127.0.0.1\nallow_anonymous true\nsys_interval 1\nacl_file <dir>/acl\n"
