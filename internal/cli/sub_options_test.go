@@ -109,19 +109,22 @@ func TestRetainHandling(t *testing.T) {
 	p := startPrograms(t, "")
 	p.retainSamples()
 	for args, want := range map[string]string{
-		"--retain-handling always": "f/7\n", "--retain-handling new": "f/7\n", "--retain-handling never": "", "": "f/7\n",
+		"":                         "Options: 0x00",
+		"--retain-handling always": "Options: 0x00",
+		"--retain-handling new":    "Options: 0x10",
+		"--retain-handling never":  "Options: 0x20",
+		"-R":                       "Options: 0x20",
+		"-R --retain-handling new": "Options: 0x10",
+		"--retain-handling new -R": "Options: 0x10",
+		"-q 1 --retain-handling new --retain-as-published": "QoS: 1, Options: 0x18",
 	} {
-		words := append(p.server(), "-V", "5", "-t", "f/7", "-W", "1", "-F", "%t")
-		if r := p.ours("sub", "", append(words, strings.Fields(args)...)...); r.out != want || r.status != exitTimeout {
-			t.Errorf("%s: %+v", args, r)
+		words := append(p.server(), strings.Fields("-V 5 -t f/7 -E -d -i e "+args)...)
+		if r := p.ours("sub", "", words...); r.status != 0 || !strings.Contains(r.out, want) {
+			t.Errorf("%q: %+v, want %s", args, r, want)
 		}
 	}
-	r := p.ours("sub", "", append(p.server(), strings.Fields("-V 5 -t f/7 -R --retain-handling new -E -d -i e")...)...)
-	if !strings.Contains(r.out, "Options: 0x10") {
-		t.Errorf("%+v", r)
-	}
-	r = p.ours("sub", "", append(p.server(), strings.Fields("-V 5 -t f/7 -R -E -d -i e")...)...)
-	if !strings.Contains(r.out, "Options: 0x20") {
+	r := p.ours("sub", "", append(p.server(), strings.Fields("-V 5 -t f/7 -C 1 --retain-handling new")...)...)
+	if r.out != "0.30000000000000004\n" || r.status != 0 {
 		t.Errorf("%+v", r)
 	}
 }
