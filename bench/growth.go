@@ -95,7 +95,7 @@ func enter(rows []*series, g *growth, broker string, size int, r *report) []*ser
 
 func renderGrowth(rows []*series, rounds int) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "Measured on %s: %s. CPU µs of the broker, medians of %d rounds. The last column divides the third figure by the first.\n\n"+
+	fmt.Fprintf(&b, "Measured on %s: %s. CPU µs of the broker, medians of up to %d rounds. The last column divides the third figure by the first.\n\n"+
 		"| | broker | 1,000 | 10,000 | 100,000 | × |\n|---|---|---|---|---|---|\n", time.Now().UTC().Format("2006-01-02"), machine(), rounds)
 	for _, s := range rows {
 		fmt.Fprintf(&b, "| %s | %s |", s.what, s.broker)
