@@ -66,6 +66,8 @@ type Config struct {
 	// dropped and counted.
 	MaxQueuedMessages int
 	MaxQueuedBytes    int
+	// Queues are other limits of what waits for single clients, by client identifier.
+	Queues map[string]Queue
 	// DropOldest makes a full queue drop what has waited longest, instead of what
 	// comes. Retained messages that a SUBSCRIBE brings to a full queue are dropped
 	// all the same.

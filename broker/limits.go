@@ -3,6 +3,7 @@ package broker
 import (
 	"cmp"
 	"math"
+	"time"
 
 	"github.com/nightjarmq/nightjar/internal/conn"
 	"github.com/nightjarmq/nightjar/internal/hub"
@@ -13,10 +14,35 @@ import (
 func (c *Config) hubLimits() hub.Limits {
 	return hub.Limits{
 		QueueMessages: limit(c.MaxQueuedMessages, 100_000), QueueBytes: limit(c.MaxQueuedBytes, 64<<20),
-		DropOldest: c.DropOldest, QueueQoS0: c.QueueQoS0, MaxClients: c.MaxSessions, MaxSubscriptions: c.MaxSubscriptions,
+		Queues: c.queues(), DropOldest: c.DropOldest, QueueQoS0: c.QueueQoS0, MaxClients: c.MaxSessions, MaxSubscriptions: c.MaxSubscriptions,
 		MaxRetained: c.MaxRetained, MaxPayload: c.MaxPayload, RetainedOff: c.NoRetain,
 		RetainExpiry: c.RetainExpiry.Milliseconds(), UpgradeQoS: c.UpgradeOutgoingQoS,
 	}
+}
+
+// Queue bounds what waits for one client.
+type Queue struct {
+	Messages int // 0: MaxQueuedMessages, negative: no limit
+	Bytes    int // 0: MaxQueuedBytes, negative: no limit
+
+	// Age is how long a message waits at most; 0: as long as it takes, or its Message Expiry Interval says. It ends when the
+	// message would be sent: then it is dropped and counted as expired. A full queue with an Age drops what has waited longest.
+	// Subscription Identifiers do not come with what has waited in such a queue.
+	Age time.Duration
+}
+
+func (c *Config) queues() map[string]hub.Queue {
+	if len(c.Queues) == 0 {
+		return nil
+	}
+	all := make(map[string]hub.Queue, len(c.Queues))
+	for id, q := range c.Queues {
+		all[id] = hub.Queue{
+			Messages: limit(cmp.Or(q.Messages, c.MaxQueuedMessages), 100_000), Bytes: limit(cmp.Or(q.Bytes, c.MaxQueuedBytes), 64<<20),
+			Age: q.Age.Milliseconds(),
+		}
+	}
+	return all
 }
 
 // limits are those of a listener's clients.

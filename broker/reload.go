@@ -53,6 +53,7 @@ func (c *Config) reload(n *Config) {
 	c.MaxPacketSize, c.MaxPayload, c.MaxTopicAlias, c.MaxQoS = n.MaxPacketSize, n.MaxPayload, n.MaxTopicAlias, n.MaxQoS
 	c.MaxInflight, c.MaxInflightBytes, c.ReceiveMaximum = n.MaxInflight, n.MaxInflightBytes, n.ReceiveMaximum
 	c.MaxQueuedMessages, c.MaxQueuedBytes, c.DropOldest, c.QueueQoS0 = n.MaxQueuedMessages, n.MaxQueuedBytes, n.DropOldest, n.QueueQoS0
+	c.Queues = n.Queues
 	c.MaxKeepAlive, c.MaxSessionExpiry, c.MaxSessions = n.MaxKeepAlive, n.MaxSessionExpiry, n.MaxSessions
 	c.MaxSubscriptions, c.MaxRetained, c.NoRetain, c.RetainExpiry = n.MaxSubscriptions, n.MaxRetained, n.NoRetain, n.RetainExpiry
 	c.UpgradeOutgoingQoS = n.UpgradeOutgoingQoS

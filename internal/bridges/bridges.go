@@ -71,6 +71,18 @@ func Run(ctx context.Context, b *broker.Broker, c *config.Config, log *slog.Logg
 	}, nil
 }
 
+// Queues are the limits of what waits for the bridges of c here.
+func Queues(c *config.Config) map[string]broker.Queue {
+	all := map[string]broker.Queue{}
+	for i := range c.Bridges {
+		b := &c.Bridges[i]
+		if q := (broker.Queue{Messages: b.QueueMessages, Bytes: b.QueueBytes, Age: b.QueueExpiry}); q != (broker.Queue{}) {
+			all[b.LocalClientID] = q
+		}
+	}
+	return all
+}
+
 // brokerID names the broker to others, for as long as its data lasts.
 func brokerID(data string) (string, error) {
 	if data == "" {

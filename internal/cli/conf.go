@@ -114,6 +114,7 @@ func limits(cfg *broker.Config, c *config.Config) {
 	}
 	cfg.MaxQueuedMessages, cfg.MaxQueuedBytes = l.MaxQueuedMessages, l.MaxQueuedBytes
 	cfg.DropOldest = l.DropOldest
+	cfg.Queues = bridges.Queues(c)
 	cfg.MaxPacketSize = l.MaxPacketSize
 	cfg.MaxKeepAlive = max(l.MaxKeepAlive, 0)
 	cfg.MaxSessionExpiry = max(l.PersistentClientExpiration, 0)

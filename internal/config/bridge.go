@@ -43,8 +43,11 @@ type Bridge struct {
 	Notifications    bool
 	LocalNotify      bool // notifications_local_only
 	NotifyTopic      string
-	MaxHops          int // bridges that a message may cross; 0: any number
-	Rate             int // messages per second to the other broker; 0: no limit
+	MaxHops          int           // bridges that a message may cross; 0: any number
+	Rate             int           // messages per second to the other broker; 0: no limit
+	QueueMessages    int           // messages that wait for the other broker; 0: as for every client, negative: no limit
+	QueueBytes       int           // bytes of those; as QueueMessages
+	QueueExpiry      time.Duration // what waits longer is dropped; 0: nothing
 	TLS              BridgeTLS
 	localCleanStated bool
 }

@@ -56,6 +56,16 @@ func bridgeKeywords() []Keyword {
 			set: bridgeNumber(0, math.MaxInt32, func(b *Bridge, n int) { b.MaxHops = n })},
 		{Name: "bridge_outgoing_rate", Scope: OfBridge, Type: "number", Default: "0", Help: "Messages per second to the other broker; 0 is no limit. Nightjar only.", Fate: Kept,
 			set: bridgeNumber(0, math.MaxInt32, func(b *Bridge, n int) { b.Rate = n })},
+		{Name: "bridge_queue_messages", Scope: OfBridge, Type: "number", Default: "max_queued_messages", Help: "Messages that wait for the other broker; 0 is no limit. Nightjar only.", Fate: Kept,
+			set: limit(0, math.MaxInt32, func(r *reader) *int { return &r.here.bridge.QueueMessages })},
+		{Name: "bridge_queue_bytes", Scope: OfBridge, Type: "bytes", Default: "max_queued_bytes", Help: "Bytes that wait for the other broker; 0 is no limit. Nightjar only.", Fate: Kept,
+			set: limit(0, math.MaxInt, func(r *reader) *int { return &r.here.bridge.QueueBytes })},
+		{Name: "bridge_queue_expiry", Scope: OfBridge, Type: "number and s, h, d, w, m or y", Help: "What waits for the other broker longer is dropped. Nightjar only.", Fate: Kept,
+			set: func(r *reader, w *words) *Error {
+				d, err := w.lifetime()
+				r.here.bridge.QueueExpiry = d
+				return err
+			}},
 		{Name: "round_robin", Scope: OfBridge, Type: bools, Default: "false", Help: "Treat all addresses alike.", Fate: Kept,
 			set: yes(func(b *Bridge) *bool { return &b.RoundRobin })},
 	}

@@ -244,6 +244,9 @@ type tomlBridge struct {
 	TryPrivate     *bool          `toml:"try_private"`
 	MaxHops        int            `toml:"max_hops"`
 	Rate           int            `toml:"outgoing_rate"`
+	QueueMessages  *amount        `toml:"queue_messages"`
+	QueueBytes     *amount        `toml:"queue_bytes"`
+	QueueExpiry    lifetime       `toml:"queue_expiry"`
 	Threshold      int            `toml:"threshold"`
 	IdleTimeout    lifetime       `toml:"idle_timeout"`
 	PauseMin       lifetime       `toml:"pause_min"`
@@ -327,6 +330,7 @@ func (r *reader) tomlBridgeLimits(t *tomlBridge, b *Bridge) {
 	if t.Threshold != 0 {
 		b.Threshold = t.Threshold
 	}
+	b.QueueMessages, b.QueueBytes, b.QueueExpiry = t.QueueMessages.value(), t.QueueBytes.value(), max(time.Duration(t.QueueExpiry), 0)
 	if t.IdleTimeout > 0 {
 		b.IdleTimeout = time.Duration(t.IdleTimeout)
 	}

@@ -48,17 +48,34 @@ type Config struct {
 
 // Limits may change while the hub runs.
 type Limits struct {
-	QueueMessages    int  // most messages that wait for one client; 0: no limit
-	QueueBytes       int  // most bytes that wait for one client; 0: no limit
-	DropOldest       bool // a full queue gives up what has waited longest, not what comes
-	QueueQoS0        bool // queue QoS 0 for absent sessions as well
-	MaxClients       int  // sessions, connected or not; 0: no limit
-	MaxSubscriptions int  // of one client; 0: no limit
-	MaxRetained      int  // retained messages of clients; 0: no limit
-	MaxPayload       int  // bytes of a client's message; 0: no limit
+	QueueMessages    int              // most messages that wait for one client; 0: no limit
+	QueueBytes       int              // most bytes that wait for one client; 0: no limit
+	Queues           map[string]Queue // other limits, by client identifier
+	DropOldest       bool             // a full queue gives up what has waited longest, not what comes
+	QueueQoS0        bool             // queue QoS 0 for absent sessions as well
+	MaxClients       int              // sessions, connected or not; 0: no limit
+	MaxSubscriptions int              // of one client; 0: no limit
+	MaxRetained      int              // retained messages of clients; 0: no limit
+	MaxPayload       int              // bytes of a client's message; 0: no limit
 	RetainedOff      bool
 	RetainExpiry     int64 // milliseconds until a retained message ends; 0: never
 	UpgradeQoS       bool  // deliver with the QoS of the subscription
+}
+
+// Queue are limits of what waits for one client; 0: no limit.
+type Queue struct {
+	Messages, Bytes int
+	Age             int64 // milliseconds that a message may wait
+}
+
+// queue gives the limits of a client.
+func (l *Limits) queue(clientID string) Queue {
+	if len(l.Queues) > 0 {
+		if q, ok := l.Queues[clientID]; ok {
+			return q
+		}
+	}
+	return Queue{Messages: l.QueueMessages, Bytes: l.QueueBytes}
 }
 
 // Access decides who may do what. It is called on the hot path from many

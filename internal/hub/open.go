@@ -153,8 +153,8 @@ func (h *Hub) attach(b *transport.Batch, c *Client, o *Opening, leave *departure
 	c.expiry, c.will = o.Expiry, o.Will // [MQTT-3.1.2-7] [3.1.1: MQTT-3.1.2-12]
 	p := o.Params
 	p.Durable, p.Rings = c.durable != 0, &h.rings
-	lim := h.limits.Load()
-	p.QueueMessages, p.QueueBytes, p.Budget = lim.QueueMessages, lim.QueueBytes, h.cfg.Budget
+	q := h.limits.Load().queue(c.ID)
+	p.QueueMessages, p.QueueBytes, p.QueueAge, p.Budget = q.Messages, q.Bytes, q.Age, h.cfg.Budget
 	c.sess = session.NewShared(h.shareParams(p))
 	o.Link.Client = c
 	c.link.Store(o.Link)

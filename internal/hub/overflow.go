@@ -1,16 +1,30 @@
 package hub
 
-import "github.com/nightjarmq/nightjar/internal/store"
+import (
+	"github.com/nightjarmq/nightjar/internal/session"
+	"github.com/nightjarmq/nightjar/internal/store"
+)
 
 // full reports whether the queue of an absent client that has so many messages, of
 // so many bytes, has no room for one more of the size. One message always fits.
-func (l *Limits) full(messages, bytes, size int) bool {
-	return l.QueueMessages > 0 && messages >= l.QueueMessages ||
-		l.QueueBytes > 0 && messages > 0 && bytes+size > l.QueueBytes
+func (q *Queue) full(messages, bytes, size int) bool {
+	return q.Messages > 0 && messages >= q.Messages ||
+		q.Bytes > 0 && messages > 0 && bytes+size > q.Bytes
 }
 
-// dropsOldest reports whether a full queue gives up what has waited longest.
-func (c *Client) dropsOldest() bool { return c.hub.limits.Load().DropOldest }
+// stamp gives e the time at which it came, if that matters.
+func (q *Queue) stamp(e *session.Entry, now int64) {
+	if q.Age > 0 {
+		e.IDs = session.Stamp(now)
+	}
+}
+
+// dropsOldest reports whether a full queue gives up what has waited longest. One with an age does: the oldest are those that
+// it is going to drop.
+func (c *Client) dropsOldest() bool {
+	l := c.hub.limits.Load()
+	return l.DropOldest || len(l.Queues) > 0 && l.Queues[c.ID].Age > 0
+}
 
 // dropOldest gives up the message that has waited longest, so that there is room
 // for the one at hand. It reports false if that is not the policy, if another member

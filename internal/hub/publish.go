@@ -259,6 +259,8 @@ func (c *Client) deliver(b *transport.Batch, l *Local, e *session.Entry, pub *me
 	}
 	e.Message = pub.Keep()
 	room := c.room(ln) > 0 && (c.durable != 0 || c.replays.len() == 0) // [MQTT-4.6.0-5]
+	lim, ids := c.hub.limits.Load().queue(c.ID), e.IDs
+	lim.stamp(e, pub.Now)
 	id, v := c.sess.Offer(e, room)
 	for v == session.QueueFull && c.dropOldest(l) {
 		id, v = c.sess.Offer(e, room)
@@ -270,6 +272,7 @@ func (c *Client) deliver(b *transport.Batch, l *Local, e *session.Entry, pub *me
 	case session.Store:
 		l.addPending(c, e, 0)
 	case session.Transmit:
+		e.IDs = ids
 		if c.durable != 0 {
 			l.addPending(c, e, id)
 			return 1
@@ -308,7 +311,7 @@ func (c *Client) enqueueAbsent(l *Local, e *session.Entry, pub *message.Publicat
 	if c.durable == 0 {
 		return 0
 	}
-	lim, size := c.hub.limits.Load(), pub.Size()
+	lim, size := c.hub.limits.Load().queue(c.ID), pub.Size()
 	for lim.full(c.waiting, c.bytes, size) {
 		if !c.dropOldest(l) {
 			c.dropped(l, QueueFull, 1)
@@ -317,6 +320,7 @@ func (c *Client) enqueueAbsent(l *Local, e *session.Entry, pub *message.Publicat
 	}
 	c.waiting++
 	c.bytes += size
+	lim.stamp(e, pub.Now)
 	l.addPending(c, e, 0) // the client may connect before it is stored
 	return 1
 }

@@ -132,14 +132,17 @@ var options = map[string]func(*broker.Config, int){
 	"max-subscriptions": func(c *broker.Config, n int) { c.MaxSubscriptions = n },
 	"max-retained":      func(c *broker.Config, n int) { c.MaxRetained = n },
 	"max-queued":        func(c *broker.Config, n int) { c.MaxQueuedMessages = n },
-	"drop-oldest":       func(c *broker.Config, n int) { c.DropOldest = n == 1 },
-	"no-retain":         func(c *broker.Config, n int) { c.NoRetain = n == 1 },
-	"refuse-empty-id":   func(c *broker.Config, n int) { c.RefuseEmptyClientID = n == 1 },
-	"refuse-version":    func(c *broker.Config, n int) { c.Listeners[0].RefuseVersions = []byte{byte(n)} },
-	"sys":               func(c *broker.Config, n int) { c.SysInterval = time.Duration(n) * time.Second },
-	"users":             func(c *broker.Config, _ int) { c.Auth = users{} },
-	"access":            func(c *broker.Config, _ int) { c.Access = access{} },
-	"auth-method":       func(c *broker.Config, _ int) { c.Methods = []broker.Method{riddle{}} },
+	"queue-age": func(c *broker.Config, n int) {
+		c.Queues = map[string]broker.Queue{"aged": {Messages: 3, Age: time.Duration(n) * time.Second}}
+	},
+	"drop-oldest":     func(c *broker.Config, n int) { c.DropOldest = n == 1 },
+	"no-retain":       func(c *broker.Config, n int) { c.NoRetain = n == 1 },
+	"refuse-empty-id": func(c *broker.Config, n int) { c.RefuseEmptyClientID = n == 1 },
+	"refuse-version":  func(c *broker.Config, n int) { c.Listeners[0].RefuseVersions = []byte{byte(n)} },
+	"sys":             func(c *broker.Config, n int) { c.SysInterval = time.Duration(n) * time.Second },
+	"users":           func(c *broker.Config, _ int) { c.Auth = users{} },
+	"access":          func(c *broker.Config, _ int) { c.Access = access{} },
+	"auth-method":     func(c *broker.Config, _ int) { c.Methods = []broker.Method{riddle{}} },
 	"response-information": func(c *broker.Config, _ int) {
 		c.ResponseInformation = func(id string) string { return "reply/" + id }
 	},

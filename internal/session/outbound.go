@@ -248,7 +248,7 @@ func (s *Session) transmit(e *Entry, now int64, fx *Effects) {
 	if doubted {
 		s.doubted--
 	}
-	if e.Message.Expired(now) { // [MQTT-3.3.2-5] in the queue only: what was sent goes on [MQTT-4.3.3-7] [MQTT-4.3.3-13]
+	if e.Message.Expired(now) || s.stale(e, now) { // [MQTT-3.3.2-5] in the queue only: what was sent goes on [MQTT-4.3.3-7] [MQTT-4.3.3-13]
 		fx.Expired++
 		s.change(fx, Done, e.Seq, 0)
 		return
@@ -281,6 +281,9 @@ func (s *Session) transmit(e *Entry, now int64, fx *Effects) {
 func (s *Session) write(e *Entry, dup bool, now int64, fx *Effects) bool {
 	c := message.Copy{
 		Version: s.p.Version, QoS: e.QoS, Dup: dup, Retain: e.Retain, PacketID: e.PacketID, IDs: e.IDs, Mount: s.p.Mount,
+	}
+	if s.p.QueueAge > 0 {
+		c.IDs = nil
 	}
 	c.Alias, c.NoTopic = s.Alias(e.Message.Topic)
 	start := len(fx.Out)

@@ -28,6 +28,10 @@ type Params struct {
 	QueueMessages int // most messages that wait for the window; 0: no limit
 	QueueBytes    int // most bytes that wait; 0: no limit
 
+	// QueueAge is how many milliseconds a message waits at most; 0: no limit. The
+	// entries of such a session have a [Stamp] instead of Subscription Identifiers.
+	QueueAge int64
+
 	// Budget is shared by the queues in memory of all sessions; nil: no limit.
 	Budget *budget.Budget
 }

@@ -1,0 +1,47 @@
+package bridges
+
+import (
+	"maps"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/nightjarmq/nightjar/broker"
+	"github.com/nightjarmq/nightjar/internal/config"
+)
+
+// load reads a file of that name.
+func load(t *testing.T, name, text string) *config.Config {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, _, err := config.Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// A bridge has the limits that its block says, in both kinds of file, and those of every client where it says nothing.
+func TestQueues(t *testing.T) {
+	const head = "connection far\naddress 127.0.0.1\ntopic #\nlocal_clientid here\n"
+	const table = "[[bridge]]\nname = \"far\"\naddresses = [\"127.0.0.1\"]\ntopic = [{pattern = \"#\"}]\nlocal = {client_id = \"here\"}\n"
+	for _, c := range []struct {
+		file, text string
+		want       map[string]broker.Queue
+	}{
+		{"mosquitto.conf", head, nil},
+		{"mosquitto.conf", head + "bridge_queue_messages 7\n", map[string]broker.Queue{"here": {Messages: 7}}},
+		{"mosquitto.conf", head + "bridge_queue_bytes 0\nbridge_queue_expiry 90s\n", map[string]broker.Queue{"here": {Bytes: -1, Age: 90 * time.Second}}},
+		{"nightjar.toml", table, nil},
+		{"nightjar.toml", table + "queue_messages = 1000\nqueue_bytes = \"2MiB\"\nqueue_expiry = \"2d\"\n",
+			map[string]broker.Queue{"here": {Messages: 1000, Bytes: 2 << 20, Age: 48 * time.Hour}}},
+	} {
+		if got := Queues(load(t, c.file, c.text)); !maps.Equal(got, c.want) {
+			t.Errorf("%s: %v, want %v", c.text, got, c.want)
+		}
+	}
+}
