@@ -61,6 +61,9 @@ type Config struct {
 	MaxInflight uint16
 	// ReceiveMaximum is how many a client may have under way to us; 0: 65535.
 	ReceiveMaximum uint16
+	// LenientReceive serves clients that have more under way, which would otherwise
+	// be disconnected with 0x93.
+	LenientReceive bool
 	// MaxQueuedMessages and MaxQueuedBytes bound what waits for one client; 0:
 	// 100,000 messages and 64 MiB, negative: no limit. What comes beyond is
 	// dropped and counted.
@@ -114,14 +117,23 @@ type Config struct {
 	// RetainExpiry is the longest that a retained message stays, as if it had been
 	// published with that Message Expiry Interval; 0: for ever.
 	RetainExpiry time.Duration
-	// MaxRetained is the most retained messages; 0: no limit.
+	// MaxUserSessions is the most sessions of one user, connected or not; 0: no
+	// limit. The anonymous user has none.
+	MaxUserSessions int
+	// MaxRetained is the most retained messages of clients; 0: no limit.
 	MaxRetained int
+	// MaxRetainedBytes is the most memory for them, which is about 100 bytes for each
+	// beside its topic, payload and properties; 0: no limit.
+	MaxRetainedBytes int
 	// NoRetain switches retained messages off.
 	NoRetain bool
 	// RefuseEmptyClientID refuses clients that want to be given an identifier.
 	RefuseEmptyClientID bool
 	// ClientIDPrefix begins the identifiers that are given; "" means "auto-".
 	ClientIDPrefix string
+	// MaxConnectRate is how many clients may connect in a second from one address (of
+	// IPv6, one network of 64 bits), and ten times as many at once; 0: no limit.
+	MaxConnectRate int
 	// ConnectTimeout is how long a connection may take to its CONNECT; 0: 10 s.
 	ConnectTimeout time.Duration
 	// ResponseInformation, when set, answers clients that ask for it.

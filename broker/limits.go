@@ -14,8 +14,9 @@ import (
 func (c *Config) hubLimits() hub.Limits {
 	return hub.Limits{
 		QueueMessages: limit(c.MaxQueuedMessages, 100_000), QueueBytes: limit(c.MaxQueuedBytes, 64<<20),
-		Queues: c.queues(), DropOldest: c.DropOldest, QueueQoS0: c.QueueQoS0, MaxClients: c.MaxSessions, MaxSubscriptions: c.MaxSubscriptions,
-		MaxRetained: c.MaxRetained, MaxPayload: c.MaxPayload, RetainedOff: c.NoRetain,
+		Queues: c.queues(), DropOldest: c.DropOldest, QueueQoS0: c.QueueQoS0,
+		MaxClients: c.MaxSessions, MaxUserClients: c.MaxUserSessions, MaxSubscriptions: c.MaxSubscriptions,
+		MaxRetained: c.MaxRetained, MaxRetainedBytes: c.MaxRetainedBytes, MaxPayload: c.MaxPayload, RetainedOff: c.NoRetain,
 		RetainExpiry: c.RetainExpiry.Milliseconds(), UpgradeQoS: c.UpgradeOutgoingQoS,
 	}
 }
@@ -55,6 +56,8 @@ func (c *Config) limits(l *Listener) *conn.Limits {
 		MaxQoS:         2,
 		MaxGranted:     2,
 		ReceiveMaximum: c.ReceiveMaximum,
+		Lenient:        c.LenientReceive,
+		ConnectRate:    c.MaxConnectRate,
 		TopicAliases:   aliases(cmp.Or(l.MaxTopicAlias, c.MaxTopicAlias), 10),
 		SendAliases:    aliases(l.MaxTopicAliasOut, math.MaxUint16),
 		MaxInflight:    c.MaxInflight,

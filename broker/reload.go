@@ -55,6 +55,7 @@ func (c *Config) reload(n *Config) {
 	c.MaxQueuedMessages, c.MaxQueuedBytes, c.DropOldest, c.QueueQoS0 = n.MaxQueuedMessages, n.MaxQueuedBytes, n.DropOldest, n.QueueQoS0
 	c.Queues = n.Queues
 	c.MaxKeepAlive, c.MaxSessionExpiry, c.MaxSessions = n.MaxKeepAlive, n.MaxSessionExpiry, n.MaxSessions
+	c.MaxUserSessions, c.MaxRetainedBytes, c.MaxConnectRate, c.LenientReceive = n.MaxUserSessions, n.MaxRetainedBytes, n.MaxConnectRate, n.LenientReceive
 	c.MaxSubscriptions, c.MaxRetained, c.NoRetain, c.RetainExpiry = n.MaxSubscriptions, n.MaxRetained, n.NoRetain, n.RetainExpiry
 	c.UpgradeOutgoingQoS = n.UpgradeOutgoingQoS
 	c.RefuseEmptyClientID, c.ClientIDPrefix = n.RefuseEmptyClientID, n.ClientIDPrefix

@@ -24,14 +24,14 @@
 //	13   odd names of shares, No Local on a share   0x8F; 0x82                                       TestShares, topic.TestParseFilter
 //	14   topics of very many levels                 0x90, 0x8F; cost follows the levels              script 104-deep-topics, TestFaults, TestLinear, internal/router.TestDeep
 //	15   aliases: 0, too high, unset, outlived      0x94 or 0x82                                     script 080-topic-alias-in
-//	16   more in flight than Receive Maximum        0x93                                             script 042-receive-maximum-in, TestQuotas
+//	16   more in flight than Receive Maximum        0x93, unless that is switched off                script 042-receive-maximum-in, TestQuotas, TestLenientReceive
 //	17   Subscription Identifier in a PUBLISH       0x82                                             script 101-malformed-publish
 //	18   QoS 2 repeated, resumed, after a crash     PUBREC, and no second delivery                   script 022-publish-qos2, internal/session.TestInbound, internal/model.TestRestart, internal/crash.TestKill
 //	19   acknowledgements of nothing                0x92 where a code fits, else passed over         script 023-publish-stray-acks, script 103-malformed-others
 //	20   more than the receiver takes               not sent to it, and its place is free            script 082-maximum-packet-out, internal/session.TestTooBig
 //	21   dribbling before and after CONNECT         closed in time: only whole packets count         TestDribble, script 074-connect-timeout, script 072-keep-alive, internal/transport.TestUnready
 //	22   a receiver that does not read              bounded in bytes; dropped by cause; cut off      TestMemoryCeiling, internal/transport.TestSuite, internal/script.TestSlowReceiver
-//	23   floods of anything                         0x97 or closed at the quota; linear cost         TestQuotas, TestConnectionFlood, TestFilesRunOut, TestLinear, script 066-quotas, broker.TestRetainedOfMany
+//	23   floods of anything                         0x97, 0x9F or closed at the quota; linear cost   TestQuotas, TestUserQuota, TestRetainedBytes, TestConnectRate, TestConnectionFlood, TestFilesRunOut, TestLinear, script 066-quotas, broker.TestRetainedOfMany
 //	24   takeover by the same user                  the old one gets 0x8E; wills as they should      TestTakeoverStorm, script 033-takeover
 //	25   takeover by another user                   the newcomer gets 0x87, or 5                     TestForeignTakeover, script 016-connect-password
 //	26   ways around the access list                refused on the way in and on the way out         TestAccessWaysIn, TestAccessWaysOut, internal/auth.TestNeverSubstituted, internal/auth.TestSubscribe, internal/dynsec.TestDecisions

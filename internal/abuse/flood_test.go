@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -90,4 +91,109 @@ func TestConnectionFlood(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// TestUserQuota: one user has so many sessions, connected or not, and others theirs.
+func TestUserQuota(t *testing.T) {
+	_, addr := start(t, broker.Config{Auth: door{}, MaxUserSessions: 2})
+	hello := func(user, id string, expiry uint32) *packet.Connect {
+		return as(user, "secret", &packet.Connect{Version: packet.V5, ClientID: id, SessionExpiry: packet.Some(expiry)})
+	}
+	joinAs(t, addr, hello("alice", "a1", 0))
+	away := joinAs(t, addr, hello("alice", "a2", 1000))
+	away.send(&packet.Disconnect{})
+	away.closed()
+	many := dial(t, addr, packet.V5)
+	many.send(hello("alice", "a3", 0))
+	if ack := many.want(packet.TypeConnack).(*packet.Connack); ack.Code != packet.QuotaExceeded {
+		t.Errorf("the third session: %v", ack.Code)
+	}
+	joinAs(t, addr, hello("bob", "b1", 0)).alive()
+	back := joinAs(t, addr, hello("alice", "a2", 0)) // one of the two
+	back.send(&packet.Disconnect{})
+	back.closed()
+	for deadline := time.Now().Add(long); ; { // until the broker has ended the session
+		p := dial(t, addr, packet.V5)
+		p.send(hello("alice", "a3", 0))
+		if p.want(packet.TypeConnack).(*packet.Connack).Code == packet.Success {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the place of a session that has ended is not free")
+		}
+	}
+}
+
+// TestRetainedBytes: the memory of retained messages is bounded, whatever their
+// topics and properties; smaller ones may replace larger ones, and the broker's own
+// do not count.
+func TestRetainedBytes(t *testing.T) {
+	_, addr := start(t, broker.Config{MaxRetained: 3, MaxRetainedBytes: 5000, SysInterval: time.Hour})
+	p := join(t, addr, packet.V5, "p")
+	for _, tc := range []struct {
+		topic string
+		bytes int
+		want  packet.Code
+	}{
+		{"a", 1000, packet.NoMatchingSubscribers},
+		{strings.Repeat("t", 3000), 1, packet.NoMatchingSubscribers},
+		{"b", 2000, packet.QuotaExceeded},
+		{"a", 2000, packet.QuotaExceeded},
+		{"a", 900, packet.NoMatchingSubscribers},
+		{"b", 1, packet.NoMatchingSubscribers},
+		{"c", 1, packet.QuotaExceeded}, // the fourth
+		{strings.Repeat("t", 3000), 0, packet.NoMatchingSubscribers},
+		{"c", 2000, packet.NoMatchingSubscribers},
+	} {
+		if got := p.publish(tc.topic, strings.Repeat("x", tc.bytes), true); got != tc.want {
+			t.Errorf("%.5s with %d bytes: %v, want %v", tc.topic, tc.bytes, got, tc.want)
+		}
+	}
+}
+
+// TestConnectRate: an address that connects too often is told so, and only for a
+// while.
+func TestConnectRate(t *testing.T) {
+	_, addr := start(t, broker.Config{MaxConnectRate: 1})
+	inside := join(t, addr, packet.V5, "inside")
+	refused := map[packet.Version]int{}
+	for i := range 100 {
+		v := []packet.Version{packet.V311, packet.V5}[i%2]
+		p := dial(t, addr, v)
+		p.send(&packet.Connect{Version: v, ClientID: "c", CleanStart: true})
+		switch ack := p.want(packet.TypeConnack).(*packet.Connack); {
+		case ack.Code == packet.Success:
+		case v == packet.V5 && ack.Code == packet.ConnectionRateExceeded, v < packet.V5 && ack.Code == packet.ServerUnavailable:
+			refused[v]++
+			p.closed()
+		default:
+			t.Fatalf("%v: %v", v, ack.Code)
+		}
+	}
+	if refused[packet.V311] < 20 || refused[packet.V5] < 20 {
+		t.Errorf("of 100 only %v were refused", refused)
+	}
+	inside.alive()
+	for deadline := time.Now().Add(long); ; {
+		p := dial(t, addr, packet.V5)
+		p.send(&packet.Connect{Version: packet.V5, ClientID: "c", CleanStart: true})
+		if p.want(packet.TypeConnack).(*packet.Connack).Code == packet.Success {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the address is never let in again")
+		}
+	}
+}
+
+// TestLenientReceive: where it is configured, a client that has more under way than
+// it may is served.
+func TestLenientReceive(t *testing.T) {
+	_, addr := start(t, broker.Config{ReceiveMaximum: 2, LenientReceive: true})
+	p := join(t, addr, packet.V5, "p")
+	for i := range 10 {
+		p.send(&packet.Publish{Topic: []byte("a"), QoS: 2, PacketID: uint16(i + 1)})
+		p.want(packet.TypePubrec)
+	}
+	p.alive()
 }

@@ -122,6 +122,10 @@ func limits(cfg *broker.Config, c *config.Config) {
 	cfg.MaxPayload = max(l.MessageSizeLimit, 0)
 	cfg.MaxInflightBytes = max(l.MaxInflightBytes, 0)
 	cfg.MaxSessions, cfg.MaxConnections = max(l.MaxClients, 0), max(l.MaxConnections, 0)
+	cfg.MaxUserSessions, cfg.MaxSubscriptions = max(l.MaxUserClients, 0), max(l.MaxSubscriptions, 0)
+	cfg.MaxRetained, cfg.MaxRetainedBytes = max(l.MaxRetained, 0), max(l.MaxRetainedBytes, 0)
+	cfg.ReceiveMaximum, cfg.LenientReceive = uint16(max(l.ReceiveMaximum, 0)), l.LenientReceive
+	cfg.MaxConnectRate = max(l.ConnectRate, 0)
 	cfg.QueueQoS0, cfg.UpgradeOutgoingQoS = l.QueueQoS0, l.UpgradeOutgoingQoS
 	cfg.RetainExpiry = l.RetainExpiry
 	cfg.SysInterval = c.SysInterval

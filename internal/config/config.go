@@ -161,6 +161,13 @@ type Limits struct {
 	MessageSizeLimit    int  // bytes of a payload
 	MaxKeepAlive        time.Duration
 	MaxClients          int // sessions, connected or not
+	MaxUserClients      int // of those, of one user
+	MaxSubscriptions    int // of one client
+	MaxRetained         int // retained messages
+	MaxRetainedBytes    int // what they take in memory
+	ReceiveMaximum      int // messages of QoS 1 and 2 under way from one client
+	LenientReceive      bool
+	ConnectRate         int // CONNECTs a second from one address
 	MaxConnections      int // over all listeners
 	Memory              int // bytes
 	HTTPHeader          int // bytes of the head of a request to a WebSocket listener

@@ -50,6 +50,13 @@ type tomlLimits struct {
 	PacketBytes        *amount  `toml:"packet_bytes"`
 	PayloadBytes       *amount  `toml:"payload_bytes"`
 	Sessions           *amount  `toml:"sessions"`
+	UserSessions       *amount  `toml:"user_sessions"`
+	Subscriptions      *amount  `toml:"subscriptions"` // of one client
+	RetainedMessages   *amount  `toml:"retained_messages"`
+	RetainedBytes      *amount  `toml:"retained_bytes"`
+	ReceiveMaximum     *amount  `toml:"receive_maximum"`
+	EnforceReceive     *bool    `toml:"enforce_receive_maximum"`
+	ConnectRate        *amount  `toml:"connect_rate"` // a second, from one address
 	Connections        *amount  `toml:"connections"`
 	Memory             *amount  `toml:"memory"`
 	KeepAlive          lifetime `toml:"keep_alive"`

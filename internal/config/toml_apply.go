@@ -27,6 +27,9 @@ func (r *reader) general(d *document) {
 		MaxQueuedMessages: l.QueuedMessages.value(), MaxQueuedBytes: l.QueuedBytes.value(), DropOldest: l.QueueFull == dropOldest,
 		MaxPacketSize: l.PacketBytes.value(), MessageSizeLimit: l.PayloadBytes.value(),
 		MaxClients: l.Sessions.value(), MaxConnections: l.Connections.value(), Memory: l.Memory.value(),
+		MaxUserClients: l.UserSessions.value(), MaxSubscriptions: l.Subscriptions.value(),
+		MaxRetained: l.RetainedMessages.value(), MaxRetainedBytes: l.RetainedBytes.value(),
+		ReceiveMaximum: l.ReceiveMaximum.value(), LenientReceive: no(l.EnforceReceive), ConnectRate: l.ConnectRate.value(),
 		MaxKeepAlive:               time.Duration(l.KeepAlive),
 		PersistentClientExpiration: max(time.Duration(l.SessionExpiry), 0), RetainExpiry: max(time.Duration(l.RetainedExpiry), 0),
 		QueueQoS0: l.QueueQoS0, NoRetain: no(l.Retained), TrustRetained: no(l.CheckRetained),
@@ -40,6 +43,9 @@ func (r *reader) general(d *document) {
 	}
 	if c.Limits.MaxInflightMessages > 65535 {
 		r.refuseKey("limits.inflight_messages", "more than 65535", "write less, or \"none\"")
+	}
+	if c.Limits.ReceiveMaximum > 65535 {
+		r.refuseKey("limits.receive_maximum", "more than 65535", "write less, or \"none\"")
 	}
 }
 

@@ -120,6 +120,18 @@ func TestTOML(t *testing.T) {
 	}
 }
 
+// The quotas that mosquitto.conf has no words for.
+func TestTOMLQuotas(t *testing.T) {
+	c, _, err := parseTOML("[limits]\nuser_sessions = 1\nsubscriptions = 2\nretained_messages = 3\nretained_bytes = '4kB'\nreceive_maximum = 5\n" +
+		"enforce_receive_maximum = false\nconnect_rate = 6\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := (Limits{MaxUserClients: 1, MaxSubscriptions: 2, MaxRetained: 3, MaxRetainedBytes: 4000, ReceiveMaximum: 5, LenientReceive: true, ConnectRate: 6}); c.Limits != want {
+		t.Errorf("%+v", c.Limits)
+	}
+}
+
 // Without listeners, this machine alone; what is said of users holds.
 func TestTOMLLocalOnly(t *testing.T) {
 	c, _, err := parseTOML("[users]\nacl = 'x'\n")
@@ -144,6 +156,7 @@ func TestTOMLErrors(t *testing.T) {
 		{"data = 'a'\ndata = 'b'", 2, "", "already"},
 		{"data =", 1, "", ""},
 		{"[limits]\n\nmemory = 'lots'", 3, "", "not an amount"},
+		{"[limits]\nreceive_maximum = 65536", 0, "limits.receive_maximum", "more than 65535"},
 		{"[limits]\nmemory = 0", 0, "0", "not an amount"},
 		{"[limits]\nsession_expiry = 'soon'", 2, "", "not a time"},
 		{"[limits]\nqueue_full = 'drop'", 0, "limits.queue_full", "not known"},

@@ -6,6 +6,7 @@ import (
 
 	"github.com/nightjarmq/nightjar/internal/hub"
 	"github.com/nightjarmq/nightjar/internal/message"
+	"github.com/nightjarmq/nightjar/internal/ration"
 	"github.com/nightjarmq/nightjar/internal/session"
 	"github.com/nightjarmq/nightjar/internal/store"
 	"github.com/nightjarmq/nightjar/internal/transport"
@@ -51,6 +52,9 @@ func (c *Conn) connect(b *transport.Batch, l *hub.Local, h packet.Header, body [
 		p.ClientID = p.Username.Or("")
 	}
 	c.asked = p.ClientID
+	if err := c.checkRate(); err != nil {
+		return err
+	}
 	if err := c.checkConnect(p); err != nil {
 		return err
 	}
@@ -119,6 +123,16 @@ func (c *Conn) refuse(b *transport.Batch, l *hub.Local, err error) error {
 	return err
 }
 
+// checkRate refuses who connects too often, before anything is spent on it. A peer
+// without an address is on this machine.
+func (c *Conn) checkRate() error {
+	place := ration.Place(c.Conn.RemoteAddr())
+	if most := c.lim.ConnectRate; most == 0 || place == "" || c.srv.rates.Allow(place, most) {
+		return nil
+	}
+	return &packet.Error{Code: packet.ConnectionRateExceeded, Clause: "MQTT-3.1.4-2", Msg: "too many connections from this address"}
+}
+
 // checkConnect refuses what this broker does not do.
 // Every other Client Identifier is taken. [MQTT-3.1.3-5]
 func (c *Conn) checkConnect(p *packet.Connect) error {
@@ -176,6 +190,7 @@ func (c *Conn) open(b *transport.Batch, l *hub.Local, p *packet.Connect, user st
 		Version:        p.Version,
 		SendMaximum:    min(p.ReceiveMaximum.Or(65535), lim.inflight(p.Version)), // [MQTT-4.9.0-1]
 		ReceiveMaximum: lim.receiveMaximum(),
+		Lenient:        lim.Lenient,
 		MaximumPacket:  p.MaximumPacketSize.Or(0),
 		SendAliases:    min(p.TopicAliasMaximum.Or(0), lim.SendAliases),
 		ReceiveAliases: lim.TopicAliases,

@@ -44,6 +44,8 @@ type Limits struct {
 	MaxQoS         byte   // 0, 1 or 2, of what clients publish
 	MaxGranted     byte   // 0, 1 or 2, of subscriptions
 	ReceiveMaximum uint16 // 0: 65535
+	Lenient        bool   // a client that exceeds it is served
+	ConnectRate    int    // CONNECTs a second from one address, ten times as many at once; 0: no limit
 	TopicAliases   uint16 // inbound, per connection
 	SendAliases    uint16 // outbound, at most what the client allows
 	MaxInflight    uint16 // outbound, at most what the client allows; 0: 1000, and 20 before 5.0
@@ -77,6 +79,7 @@ type Server struct {
 	auth   atomic.Pointer[Authenticator]
 	wg     sync.WaitGroup // authentications under way
 	faults ration.Lines   // about clients that did wrong, by their address
+	rates  ration.Rate    // of CONNECTs, by address
 }
 
 // NewServer returns a Server; Close ends what it started.

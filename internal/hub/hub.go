@@ -54,8 +54,10 @@ type Limits struct {
 	DropOldest       bool             // a full queue gives up what has waited longest, not what comes
 	QueueQoS0        bool             // queue QoS 0 for absent sessions as well
 	MaxClients       int              // sessions, connected or not; 0: no limit
+	MaxUserClients   int              // of those, of one user that is not the anonymous; 0: no limit
 	MaxSubscriptions int              // of one client; 0: no limit
 	MaxRetained      int              // retained messages of clients; 0: no limit
+	MaxRetainedBytes int              // what they take in memory; 0: no limit
 	MaxPayload       int              // bytes of a client's message; 0: no limit
 	RetainedOff      bool
 	RetainExpiry     int64 // milliseconds until a retained message ends; 0: never
@@ -120,6 +122,7 @@ type Hub struct {
 	retaining [shards]sync.Mutex
 
 	droppers droppers
+	quotas   quotas
 	warnings ration.Lines // about clients, by their identifiers
 
 	localsMu sync.Mutex

@@ -160,7 +160,7 @@ func (c *Client) Expire(now int64) (next int64) {
 // forget takes the client out of the registry. The shard's lock is held.
 func (h *Hub) forget(s *shard, c *Client) {
 	delete(s.clients, c.ID)
-	h.sessions.Add(-1)
+	h.count(c.User, -1)
 }
 
 // end ends the session. Both locks are held; the caller takes the client out of

@@ -47,9 +47,9 @@ func (h *Hub) Open(b *transport.Batch, o *Opening) (*Client, error) {
 			return nil, &packet.Error{Code: packet.NotAuthorized, Clause: "MQTT-3.1.4-2", Msg: "the client identifier belongs to another user"}
 		}
 		h.takeOver(b, old, o, &leave)
-	} else if most := h.limits.Load().MaxClients; most > 0 && h.sessions.Load() >= int64(most) {
+	} else if err := h.mayOpen(o.User); err != nil {
 		s.mu.Unlock()
-		return nil, &packet.Error{Code: packet.QuotaExceeded, Clause: "MQTT-3.1.4-2", Msg: "there are as many sessions as are allowed"}
+		return nil, err
 	}
 	c := old
 	if old == nil || old.ended {
@@ -57,7 +57,7 @@ func (h *Hub) Open(b *transport.Batch, o *Opening) (*Client, error) {
 		c.mu.Lock()
 		s.clients[o.ClientID] = c
 		if old == nil {
-			h.sessions.Add(1)
+			h.count(o.User, 1)
 		}
 		if old != nil {
 			old.mu.Unlock()
@@ -269,8 +269,8 @@ func (h *Hub) restore(info *store.SessionInfo, now int64) {
 		var leave departure
 		h.end(old, &leave)
 		h.storeDeparture(&leave)
-	} else {
-		h.sessions.Add(1)
+		h.count(old.User, -1)
 	}
+	h.count(c.User, 1)
 	s.clients[c.ID] = c
 }

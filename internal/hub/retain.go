@@ -45,17 +45,10 @@ func (h *Hub) isCommand(name []byte) bool {
 
 // retainable reports whether the message may become a retained one.
 func (h *Hub) retainable(pub *message.Publication) packet.Code {
-	lim := h.limits.Load()
-	if lim.RetainedOff {
+	if h.limits.Load().RetainedOff {
 		return packet.RetainNotSupported // [MQTT-3.2.2-14]
 	}
-	if lim.MaxRetained == 0 || len(pub.Payload) == 0 || h.retained.Len() < lim.MaxRetained {
-		return packet.Success
-	}
-	if _, ok := h.retained.Get(string(pub.Topic)); ok {
-		return packet.Success
-	}
-	return packet.QuotaExceeded
+	return h.mayRetain(pub)
 }
 
 // publishRetained makes the message the retained one of its topic and
@@ -94,9 +87,11 @@ func (h *Hub) retain(topic string, m *message.Message) (old *message.Message) {
 		old, _ = h.retained.Delete(topic)
 	} else {
 		old, _ = h.retained.Set(m.Topic, m)
+		h.quotas.keep(m, 1)
 		h.retainedBytes.Add(int64(len(m.Payload)))
 	}
 	if old != nil {
+		h.quotas.keep(old, -1)
 		h.retainedBytes.Add(-int64(len(old.Payload)))
 	}
 	return old

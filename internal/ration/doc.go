@@ -1,5 +1,6 @@
-// Package ration bounds what the faults of others put into the log: how many lines
-// from one source, and how long a text of theirs in them.
+// Package ration bounds what others may do by their sheer number: how often one
+// source connects, how many lines the log has about its faults, and how long a
+// foreign text is there.
 //
 // The package must never know what a line says and where it goes.
 //

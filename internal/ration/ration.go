@@ -12,69 +12,89 @@ import (
 // by several goroutines.
 type Lines struct {
 	AtOnce int // 0: 5
-
-	mu      sync.Mutex
-	sources map[string]*told // guarded by mu; at most maxTold
+	shares shares
 }
-
-type told struct {
-	lines float64 // that may be written now
-	at    time.Time
-	left  int // not logged since the last line
-}
-
-const (
-	maxTold   = 4096
-	atOnce    = 5
-	perSecond = 1
-)
 
 // Next reports whether a line about the source may be logged, and how many were
 // left out before it.
 func (l *Lines) Next(source string) (left int, ok bool) { return l.next(source, time.Now()) }
 
 func (l *Lines) next(source string, now time.Time) (left int, ok bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	source = Cut(source)
-	t := l.sources[source]
-	if t == nil {
-		if l.sources == nil || len(l.sources) >= maxTold {
-			l.sources = make(map[string]*told) // all begin again: better a few lines too many
-		}
-		t = &told{lines: l.most(), at: now}
-		l.sources[source] = t
-	}
-	if t.now(now, l.most()) < 1 {
-		t.left++
-		return 0, false
-	}
-	left, t.left = t.left, 0
-	t.lines--
-	return left, true
+	return l.shares.take(source, now, l.most(), 1)
 }
 
 // Spent reports whether Next would say no. It counts nothing.
 func (l *Lines) Spent(source string) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	source = Cut(source)
-	t := l.sources[source]
-	return t != nil && t.now(time.Now(), l.most()) < 1
+	l.shares.mu.Lock()
+	defer l.shares.mu.Unlock()
+	t := l.shares.sources[Cut(source)]
+	return t != nil && t.now(time.Now(), l.most(), 1) < 1
 }
 
 func (l *Lines) most() float64 {
 	if l.AtOnce == 0 {
-		return atOnce
+		return 5
 	}
 	return float64(l.AtOnce)
 }
 
-// now is how many lines may be written now.
-func (t *told) now(now time.Time, most float64) float64 {
-	t.lines = min(t.lines+perSecond*now.Sub(t.at).Seconds(), most)
+// Rate bounds how often a source does something. The zero value is ready; it may be
+// used by several goroutines.
+type Rate struct{ shares shares }
+
+// Allow reports whether the source may do it once more, when so many times a second
+// are allowed, and ten times as many at once.
+func (r *Rate) Allow(source string, perSecond int) bool {
+	return r.allow(source, time.Now(), perSecond)
+}
+
+func (r *Rate) allow(source string, now time.Time, perSecond int) bool {
+	_, ok := r.shares.take(source, now, 10*float64(perSecond), float64(perSecond))
+	return ok
+}
+
+// shares are what each source may still have.
+type shares struct {
+	mu      sync.Mutex
+	sources map[string]*share // guarded by mu; at most maxSources
+}
+
+type share struct {
+	rest float64
+	at   time.Time
+	left int // refused since the last
+}
+
+const maxSources = 4096
+
+// take takes one from the share of a source, which has at most so many and gets so
+// many a second. left is how often that was refused before.
+func (s *shares) take(source string, now time.Time, most, perSecond float64) (left int, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	source = Cut(source)
+	t := s.sources[source]
+	if t == nil {
+		if s.sources == nil || len(s.sources) >= maxSources {
+			s.sources = make(map[string]*share) // all begin again: better a few too many
+		}
+		t = &share{rest: most, at: now}
+		s.sources[source] = t
+	}
+	if t.now(now, most, perSecond) < 1 {
+		t.left++
+		return 0, false
+	}
+	left, t.left = t.left, 0
+	t.rest--
+	return left, true
+}
+
+// now is what is there now.
+func (t *share) now(now time.Time, most, perSecond float64) float64 {
+	t.rest = min(t.rest+perSecond*now.Sub(t.at).Seconds(), most)
 	t.at = now
-	return t.lines
+	return t.rest
 }
 
 // Place is the source of a connection: its address without the port; of IPv6 the

@@ -38,11 +38,33 @@ func TestLines(t *testing.T) {
 	if !l.Spent("a") {
 		t.Error("a line is left of none")
 	}
-	for i := range 3 * maxTold {
+	for i := range 3 * maxSources {
 		say(fmt.Sprint(i), 1)
 	}
-	if len(l.sources) > maxTold {
-		t.Errorf("%d sources are remembered", len(l.sources))
+	if n := len(l.shares.sources); n > maxSources {
+		t.Errorf("%d sources are remembered", n)
+	}
+}
+
+func TestRate(t *testing.T) {
+	var r Rate
+	now := time.Now()
+	try := func(source string, n int) (allowed int) {
+		for range n {
+			if r.allow(source, now, 3) {
+				allowed++
+			}
+		}
+		return allowed
+	}
+	if n := try("a", 100); n != 30 {
+		t.Errorf("%d at once", n)
+	}
+	if n := try("b", 100); n != 30 {
+		t.Errorf("%d of another source", n)
+	}
+	if now = now.Add(2 * time.Second); try("a", 100) != 6 {
+		t.Error("not three a second")
 	}
 }
 

@@ -25,7 +25,7 @@ func (s *Session) Publish(p *packet.Publish) (isNew bool, err error) {
 	}
 	// What was opened on an earlier connection does not count: the client's quota
 	// began anew with this one (5.0 section 4.9).
-	if int(s.unacked+s.opened) >= int(s.p.ReceiveMaximum) && s.p.Version == packet.V5 { // [MQTT-3.3.4-7]
+	if int(s.unacked+s.opened) >= int(s.p.ReceiveMaximum) && s.p.Version == packet.V5 && !s.p.Lenient { // [MQTT-3.3.4-7]
 		return false, &packet.Error{Code: packet.ReceiveMaximumExceeded, Clause: "MQTT-3.3.4-7", Msg: "more QoS 1 and 2 messages than the Receive Maximum"}
 	}
 	if p.QoS == 1 {

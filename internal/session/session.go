@@ -17,6 +17,7 @@ type Params struct {
 
 	SendMaximum    uint16 // the client's Receive Maximum; 0 means 65535; 32767 are used at most
 	ReceiveMaximum uint16 // ours; 0 means 65535
+	Lenient        bool   // a client that exceeds ReceiveMaximum is served
 	MaximumPacket  uint32 // the client's Maximum Packet Size in bytes; 0: none
 	SendAliases    uint16 // the client's Topic Alias Maximum
 	SendBytes      int    // most bytes under way, beyond one message; 0: no limit
