@@ -87,6 +87,40 @@ func TestAccessWaysOut(t *testing.T) {
 	}
 }
 
+// TestAccessTakenBack: who loses a right loses what waits for it too, in the queue
+// of a session that is absent and of one that is there, and its subscription, which
+// it hears. What was sent before is sent again. [MQTT-4.4.0-1]
+func TestAccessTakenBack(t *testing.T) {
+	cfg := broker.Config{Access: new(secrets)}
+	b, addr := start(t, cfg)
+	hello := func(id string) *packet.Connect {
+		return &packet.Connect{Version: packet.V5, ClientID: id, SessionExpiry: packet.Some[uint32](1000), ReceiveMaximum: packet.Some[uint16](1)}
+	}
+	absent, slow := joinAs(t, addr, hello("secret absent")), joinAs(t, addr, hello("secret slow"))
+	for _, p := range []*peer{absent, slow} {
+		p.subscribe(1, "secret/#", "open")
+	}
+	writer := join(t, addr, packet.V5, "secret writer")
+	writer.publish("secret/1", "in flight", false)
+	absent.want(packet.TypePublish)
+	absent.conn.Close()
+	slow.want(packet.TypePublish)
+	writer.publish("secret/2", "queued", false)
+	writer.publish("open", "for all", false)
+	shut := new(secrets)
+	shut.close()
+	cfg.Access, cfg.SysInterval, cfg.Listeners = shut, -1, b.Listeners()
+	if err := b.Reload(cfg); err != nil {
+		t.Fatal(err)
+	}
+	slow.ended(packet.NotAuthorized) // so that it hears of it
+	for _, id := range []string{"secret absent", "secret slow"} {
+		back := hello(id)
+		back.ReceiveMaximum = packet.Opt[uint16]{}
+		joinAs(t, addr, back).hears("secret/1 in flight", "open for all")
+	}
+}
+
 // TestOwnTopics: nobody but the broker writes to its topics, neither directly nor
 // by alias, as retained or by a will, whatever Access says; and wildcards at the
 // front do not match them. [MQTT-4.7.2-1]

@@ -34,7 +34,7 @@
 //	23   floods of anything                         0x97, 0x9F or closed at the quota; linear cost   TestQuotas, TestUserQuota, TestRetainedBytes, TestConnectRate, TestConnectionFlood, TestFilesRunOut, TestLinear, script 066-quotas, broker.TestRetainedOfMany
 //	24   takeover by the same user                  the old one gets 0x8E; wills as they should      TestTakeoverStorm, script 033-takeover
 //	25   takeover by another user                   the newcomer gets 0x87, or 5                     TestForeignTakeover, script 016-connect-password
-//	26   ways around the access list                refused on the way in and on the way out         TestAccessWaysIn, TestAccessWaysOut, internal/auth.TestNeverSubstituted, internal/auth.TestSubscribe, internal/dynsec.TestDecisions
+//	26   ways around the access list                refused on the way in and on the way out         TestAccessWaysIn, TestAccessWaysOut, TestAccessTakenBack, internal/auth.TestNeverSubstituted, internal/auth.TestSubscribe, internal/dynsec.TestDecisions
 //	27   writing the broker's own topics            0x87, by wills too; wildcards pass over them     TestOwnTopics, script 024-publish-refused, script 065-sys, internal/router.TestStandard
 //	31   WebSocket frames and upgrades              1002, 1003, or the request is refused            internal/transport.TestFrames, internal/transport.TestUpgrade, TestMemoryFollowsWhatCame
 //	34   foreign text in the log, floods of it      escaped, cut to 256 bytes, some lines a source   TestLongNames, TestLogFlood, TestFaultsAreCounted, internal/logging.TestLines, internal/logging.TestJSON, internal/ration.TestLines
