@@ -70,6 +70,7 @@ func New(cfg Config) (*Broker, error) {
 	}
 	if s, ok := b.store.(*disk.Store); ok && cfg.Control {
 		b.control = control.Listen(cfg.Data, s, b.log)
+		b.control.Explain = cfg.Explain
 	}
 	return b, nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/nightjarmq/nightjar/internal/budget"
 	"github.com/nightjarmq/nightjar/internal/conn"
+	"github.com/nightjarmq/nightjar/internal/control"
 	"github.com/nightjarmq/nightjar/internal/hub"
 	"github.com/nightjarmq/nightjar/internal/store/disk"
 	"github.com/nightjarmq/nightjar/internal/transport"
@@ -46,6 +47,8 @@ type Config struct {
 	// Control lets nightjar backup and inspect talk to the broker, through a Unix
 	// socket in Data that only its user may open.
 	Control bool
+	// Explain answers the questions of nightjar explain there; nil answers none.
+	Explain func(q *control.Question) (*control.Answer, error)
 	// Bound, when set, is called once the listeners are bound and before the store
 	// is opened: there a process gives its privileges up. Its error ends New.
 	Bound func() error

@@ -27,3 +27,16 @@ func (b *Broker) Subscriptions() (list []Subscription) {
 	})
 	return list
 }
+
+// Client returns the user name of a client that has a session, and the name of the
+// listener where it is connected, "" if it is not.
+func (b *Broker) Client(id string) (user, listener string, ok bool) {
+	c := b.hub.Find(id)
+	if c == nil {
+		return "", "", false
+	}
+	if l := c.Link(); l != nil && l.Conn != nil {
+		listener = l.Conn.Listener().Name()
+	}
+	return c.User, listener, true
+}

@@ -53,6 +53,14 @@ func Load(c *config.Config, was *dynsec.Security, log *slog.Logger) (*Rules, err
 	return r, nil
 }
 
+// Follow makes r take up what was before it remembers of failed passwords, and its
+// turns to hash them: a reload is no way to guess faster.
+func (r *Rules) Follow(was *Rules) {
+	if was != nil && was.Gate != nil && r.Gate != nil {
+		r.Gate.Follow(was.Gate)
+	}
+}
+
 // openDynamic opens the file of the dynamic security plugin.
 func (r *Rules) openDynamic(was *dynsec.Security) error {
 	path := ""

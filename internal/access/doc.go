@@ -6,5 +6,5 @@
 // anybody is connected.
 //
 //	a, err := access.Load(conf, nil, log)
-//	fmt.Println(a.Explain(access.Question{Client: "sensor7", Action: auth.Publish, Topic: "home/heat"}))
+//	fmt.Println(a.Explain(access.Question{Client: "sensor7", Action: auth.Publish, Topic: "home/heat"}, report))
 package access

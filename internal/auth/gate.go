@@ -64,8 +64,8 @@ type Entrances struct {
 type Gate struct {
 	entrances atomic.Pointer[Entrances]
 	hashing   chan struct{} // a token for each password being hashed
-	waiting   atomic.Int64
-	failures  failures
+	waiting   *atomic.Int64
+	failures  *failures
 
 	// Refused, when set, is told why a client was refused, which the client is
 	// not. It must not keep the attempt. Set it before use.
@@ -81,9 +81,15 @@ func NewGate(e Entrances, workers int) *Gate {
 	if workers <= 0 {
 		workers = max(1, runtime.GOMAXPROCS(0)/2)
 	}
-	g := &Gate{hashing: make(chan struct{}, workers)}
+	g := &Gate{hashing: make(chan struct{}, workers), waiting: new(atomic.Int64), failures: new(failures)}
 	g.Replace(e)
 	return g
+}
+
+// Follow shares with a Gate that came before who failed lately and how many
+// passwords are hashed at a time. Call it before use.
+func (g *Gate) Follow(was *Gate) {
+	g.hashing, g.waiting, g.failures = was.hashing, was.waiting, was.failures
 }
 
 // Replace lets others in from now on. Who is connected stays.

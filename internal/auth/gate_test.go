@@ -176,6 +176,26 @@ func TestFailuresAreSlowed(t *testing.T) {
 	})
 }
 
+// Another Gate, after a reload, remembers who failed and shares the workers.
+func TestGateFollows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		all := Entrances{Default: Entrance{Users: someUsers(t)}}
+		g := NewGate(all, 1)
+		for range freeByUser + 3 {
+			g.Authenticate(t.Context(), attempt("alice", "x", false))
+		}
+		next := NewGate(all, 4)
+		next.Follow(g)
+		before := time.Now()
+		if _, err := next.Authenticate(t.Context(), attempt("alice", "secret", false)); err != nil || time.Since(before) < firstWait {
+			t.Errorf("%v after %v: the failures are forgotten", err, time.Since(before))
+		}
+		if cap(next.hashing) != 1 || next.waiting != g.waiting {
+			t.Error("the workers are not shared")
+		}
+	})
+}
+
 // As many passwords as there are workers are hashed at a time; who waits for
 // longer than it wants gives up.
 func TestHashingIsBounded(t *testing.T) {

@@ -88,6 +88,7 @@ func (v *service) reload() error {
 	if err != nil {
 		return err
 	}
+	next.rules.Follow(v.plan.rules)
 	v.logKeys(next.cfg.Listeners)
 	v.offerAPI(next.cfg.Listeners)
 	if err := v.b.Reload(next.cfg); err != nil {
@@ -131,10 +132,12 @@ func (v *service) renew() error {
 	}
 	cfg := v.plan.cfg
 	cfg.Auth, cfg.Access = nil, nil
-	if err := admission(&cfg, v.plan.conf); err != nil {
+	rules, err := admission(&cfg, v.plan.conf)
+	if err != nil {
 		return err
 	}
-	v.plan.cfg = cfg
+	rules.Follow(v.plan.rules)
+	v.plan.cfg, v.plan.rules = cfg, rules
 	return v.b.Reload(cfg)
 }
 

@@ -29,7 +29,7 @@ func fromFile(path string, log *slog.Logger) (broker.Config, verdict, error) {
 	cfg := broker.Config{Log: log}
 	limits(&cfg, c)
 	persistence(&cfg, &c.Persistence)
-	if err := admission(&cfg, c); err != nil {
+	if report.rules, err = admission(&cfg, c); err != nil {
 		return cfg, report, err
 	}
 	for i := range c.Listeners {
@@ -68,6 +68,7 @@ func persistence(cfg *broker.Config, p *config.Persistence) {
 type verdict struct {
 	*config.Report
 	conf         *config.Config // what was read; nil after an error
+	rules        *access.Rules  // of the files that conf names
 	certificates []*config.Reloader
 }
 
@@ -132,14 +133,14 @@ func limits(cfg *broker.Config, c *config.Config) {
 }
 
 // admission reads the password and ACL files of all listeners.
-func admission(cfg *broker.Config, c *config.Config) error {
+func admission(cfg *broker.Config, c *config.Config) (*access.Rules, error) {
 	var was *dynsec.Security
 	if d, ok := cfg.Commands.(*dynamic); ok {
 		was = d.security
 	}
 	r, err := access.Load(c, was, cfg.Log)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	cfg.Auth, cfg.Access, cfg.Commands = nil, nil, nil
 	if r.Gate != nil {
@@ -151,7 +152,7 @@ func admission(cfg *broker.Config, c *config.Config) error {
 	if r.Dynamic != nil {
 		cfg.Commands = &dynamic{r.Dynamic, cfg.Log}
 	}
-	return nil
+	return r, nil
 }
 
 // dynamic takes the commands of dynamic security.

@@ -17,6 +17,8 @@ type root struct {
 	Serve serveCommand `cmd:"" default:"withargs" help:"Run the broker. This is what nightjar does without a command."`
 	Check checkCommand `cmd:"" help:"Say what each line of a mosquitto.conf does here."`
 
+	Explain explainCommand `cmd:"" help:"Say whether a client may publish, subscribe to or receive something, and which line decides."`
+
 	Bridge bridgeCommand `cmd:"" help:"Look at bridges to other brokers."`
 
 	Backup  backupCommand  `cmd:"" help:"Copy the store into a directory, also while the broker runs."`
@@ -94,6 +96,8 @@ func Main(ctx context.Context, version string, args []string, io Streams) int {
 	switch parsed.Command() {
 	case "check <file>":
 		return cmds.Check.run(io)
+	case "explain <client> <action> <topic>":
+		return cmds.Explain.run(ctx, io)
 	case "bridge test <file>":
 		return cmds.Bridge.Test.run(io)
 	case "backup <dir>":

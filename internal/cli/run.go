@@ -89,7 +89,7 @@ func (v *service) serve(ctx context.Context) error {
 	v.announce("starting")
 	v.offerAPI(v.plan.cfg.Listeners)
 	cfg := v.plan.cfg
-	cfg.Version, cfg.Control, cfg.Bound = v.version, true, v.bound
+	cfg.Version, cfg.Control, cfg.Explain, cfg.Bound = v.version, true, v.explain, v.bound
 	if v.b, err = broker.New(cfg); err != nil {
 		return err
 	}

@@ -76,6 +76,27 @@ func Backup(ctx context.Context, dir string) (copy string, done func(), err erro
 	return l.Copy, end, nil
 }
 
+// Explain asks the running broker. The error is [ErrNotRunning] if there is none.
+func Explain(ctx context.Context, dir string, q *Question) (*Answer, error) {
+	text, err := json.Marshal(q)
+	if err != nil {
+		return nil, fmt.Errorf("write the question: %w", err)
+	}
+	r, end, err := ask(ctx, dir, "explain "+string(text))
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	l, err := next(json.NewDecoder(r))
+	if err != nil {
+		return nil, err
+	}
+	if l.Answer == nil {
+		return nil, errors.New("the broker's answer explains nothing")
+	}
+	return l.Answer, nil
+}
+
 func next(d *json.Decoder) (*Line, error) {
 	var l Line
 	if err := d.Decode(&l); err != nil {

@@ -8,6 +8,7 @@
 //	inspect   a Line for each session and each retained message, then one with Done
 //	backup    a Line with Copy: a directory beside the store that holds a copy of
 //	          it, made of links; the broker removes it when the connection ends
+//	explain Q a Line with Answer to a Question, which is a JSON object
 //
 // The broker writes nowhere but in its own directory: the command that asked
 // copies what it was shown to where its user may write.

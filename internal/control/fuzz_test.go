@@ -27,11 +27,11 @@ func FuzzRequest(f *testing.F) {
 		&store.Published{Message: &message.Message{Topic: "t\n", Payload: []byte("x"), Retain: true}, Retain: true}); err != nil {
 		f.Fatal(err)
 	}
-	for _, request := range []string{"inspect\n", "backup\n", "backup\nmore", "", "\n", "inspect", "inspect\r\n", "\x00\xff\n", "a line of more than sixty-four bytes, which nobody asks for in earnest\n"} {
+	for _, request := range []string{"inspect\n", "backup\n", "backup\nmore", "explain {\"client\":\"c\"}\n", "explain {\n", "", "\n", "inspect", "inspect\r\n", "\x00\xff\n", "a line of more than sixty-four bytes, which nobody asks for in earnest\n"} {
 		f.Add([]byte(request))
 	}
 	f.Fuzz(func(t *testing.T, request []byte) {
-		v := &Server{dir: dir, store: s, log: slog.New(slog.DiscardHandler)}
+		v := &Server{dir: dir, store: s, log: slog.New(slog.DiscardHandler), Explain: func(*Question) (*Answer, error) { return new(Answer), nil }}
 		near, far := net.Pipe()
 		answered := make(chan struct{})
 		go func() {

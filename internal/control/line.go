@@ -16,7 +16,26 @@ type Line struct {
 	Retained *Retained `json:"retained,omitempty"`
 	Done     *Totals   `json:"total,omitempty"`
 	Copy     string    `json:"copy,omitempty"`
+	Answer   *Answer   `json:"answer,omitempty"`
 	Error    string    `json:"error,omitempty"`
+}
+
+// Question asks whether a client may do something.
+type Question struct {
+	Client   string `json:"client"`
+	User     string `json:"user,omitempty"`     // "": the one that it has
+	Listener string `json:"listener,omitempty"` // "": the one where it is
+	Action   string `json:"action"`             // publish, subscribe or receive
+	Topic    string `json:"topic"`
+	QoS      byte   `json:"qos,omitempty"`
+	Bytes    int    `json:"bytes,omitempty"` // of the payload
+	Retain   bool   `json:"retain,omitempty"`
+}
+
+// Answer says whether it may, and in sentences what decides.
+type Answer struct {
+	Allowed bool     `json:"allowed"`
+	Lines   []string `json:"lines"`
 }
 
 // Session is a session that outlives its connection.

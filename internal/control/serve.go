@@ -3,8 +3,10 @@ package control
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -37,7 +39,14 @@ type Server struct {
 	store Store
 	log   *slog.Logger
 	ln    net.Listener // nil: listening failed
+
+	// Explain, when set, answers questions. Set it before Serve.
+	Explain func(q *Question) (*Answer, error)
 }
+
+// maxRequest is the most bytes of a request: a topic may have 65535, each of which
+// JSON may write as six.
+const maxRequest = 1 << 20
 
 // Listen binds the socket of the directory; whoever asks there waits for Serve.
 // The caller holds the lock of the directory, so a socket or a copy that is there
@@ -110,12 +119,15 @@ func (v *Server) answer(conn net.Conn) error {
 	if err := conn.SetReadDeadline(time.Now().Add(requestTimeout)); err != nil {
 		return err
 	}
-	r := bufio.NewReaderSize(conn, 64)
-	request, err := r.ReadSlice('\n')
+	r := bufio.NewReaderSize(io.LimitReader(conn, maxRequest), 256)
+	request, err := r.ReadString('\n')
 	if err != nil {
 		return fmt.Errorf("read a request: %w", err)
 	}
-	switch verb := strings.TrimSpace(string(request)); verb {
+	verb, rest, _ := strings.Cut(strings.TrimSpace(request), " ")
+	switch verb {
+	case "explain":
+		return v.explain(conn, rest)
 	case "inspect":
 		w := bufio.NewWriter(conn)
 		if err := Inspect(v.store, func(l *Line) error { return write(w, l) }); err != nil {
@@ -126,8 +138,24 @@ func (v *Server) answer(conn net.Conn) error {
 	case "backup":
 		return v.backup(conn, r)
 	default:
-		return write(conn, &Line{Error: fmt.Sprintf("unknown request %q", verb)})
+		return write(conn, &Line{Error: fmt.Sprintf("unknown request %q", verb[:min(len(verb), 64)])})
 	}
+}
+
+// explain answers a question.
+func (v *Server) explain(conn net.Conn, text string) error {
+	if v.Explain == nil {
+		return write(conn, &Line{Error: "this broker explains nothing"})
+	}
+	var q Question
+	if err := json.Unmarshal([]byte(text), &q); err != nil {
+		return write(conn, &Line{Error: "the question cannot be read: " + err.Error()})
+	}
+	a, err := v.Explain(&q)
+	if err != nil {
+		return write(conn, &Line{Error: err.Error()})
+	}
+	return write(conn, &Line{Answer: a})
 }
 
 // backup makes a copy and keeps it until the connection ends.
