@@ -101,7 +101,11 @@ func TestDribble(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			_, addr := start(t, broker.Config{ConnectTimeout: time.Second, Listeners: []broker.Listener{{Anonymous: true, WebSocket: tc.web}}})
+			cfg := broker.Config{Listeners: []broker.Listener{{Anonymous: true, WebSocket: tc.web}}}
+			if tc.before == nil {
+				cfg.ConnectTimeout = time.Second
+			}
+			_, addr := start(t, cfg)
 			p := dial(t, addr, packet.V5)
 			if tc.web {
 				p.write([]byte(webUpgrade))

@@ -13,13 +13,12 @@ import (
 
 // TestFaultsAreCounted: each end that is a client's fault is counted by its cause.
 func TestFaultsAreCounted(t *testing.T) {
-	b, addr := start(t, broker.Config{MaxSubscriptions: 1, ReceiveMaximum: 1, Auth: door{}, ConnectTimeout: 300 * time.Millisecond})
+	b, addr := start(t, broker.Config{ReceiveMaximum: 1, Auth: door{}})
 	alice := func(id string) *peer {
 		return joinAs(t, addr, as("alice", "secret", &packet.Connect{Version: packet.V5, ClientID: id, CleanStart: true}))
 	}
 	for cause, commit := range map[string]func(){
 		"first packet not connect": func() { p := dial(t, addr, packet.V5); p.raw("30"); p.closed() },
-		"no connect":               func() { dial(t, addr, packet.V5).closed() },
 		"malformed packet":         func() { p := alice("a"); p.raw("00 00"); p.ended(packet.MalformedPacket) },
 		"protocol error":           func() { p := alice("b"); p.raw("82 03 0001 00"); p.ended(packet.ProtocolError) },
 		"packet too large":         func() { p := alice("c"); p.raw("30 ffffff7f"); p.ended(packet.PacketTooLarge) },
@@ -44,6 +43,9 @@ func TestFaultsAreCounted(t *testing.T) {
 		commit()
 		counted(t, b, cause, 1)
 	}
+	b, addr = start(t, broker.Config{ConnectTimeout: 100 * time.Millisecond})
+	dial(t, addr, packet.V5).closed()
+	counted(t, b, "no connect", 1)
 }
 
 // counted awaits that so many connections have ended by the cause.
