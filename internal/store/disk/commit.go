@@ -33,6 +33,9 @@ func (s *Store) handOver() {
 			t.num = s.batches
 			witness(t.batch, t.num, s.synced.Load())
 			failpoint.Reach("batch.before")
+			if s.failed.Load() != nil { // Pebble may be told to end: see letGo
+				return
+			}
 			if err := s.write(t.batch); err != nil {
 				s.fence(err)
 				return

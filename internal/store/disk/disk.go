@@ -56,6 +56,7 @@ type Options struct {
 	MemTableSize uint64        // bytes that are gathered before a table is written; 0: 8 MiB
 	MaxPending   int           // bytes submitted that may wait for the disk; 0: 64 MiB
 	RetryFull    time.Duration // between looks at a full disk; 0: 500 ms
+	LetGo        time.Duration // how long Close waits, behind a failure, for what is being written; 0: 1 s
 }
 
 // Store is durable state on disk.
@@ -94,6 +95,8 @@ type Store struct {
 	fenced  chan struct{}  // closed by fence
 	closing chan struct{}  // closed by Close
 	tidying atomic.Bool
+	guarded sync.WaitGroup // calls into Pebble; see guard
+	ending  sync.WaitGroup // calls that end it
 }
 
 // taken is a batch that Pebble has, with the last ticket in it.
@@ -147,6 +150,9 @@ func newStore(dir string, o Options) *Store {
 	}
 	if o.RetryFull == 0 {
 		o.RetryFull = 500 * time.Millisecond
+	}
+	if o.LetGo == 0 {
+		o.LetGo = time.Second
 	}
 	s := &Store{
 		opts:    o,
@@ -286,8 +292,8 @@ func (s *Store) refuse() error {
 }
 
 // Close implements [store.Store]. The state goes into tables, so that the next
-// start has no log to read. Of a fenced store some goroutines and open files stay
-// behind until the process ends: what failed must not return to Pebble.
+// start has no log to read. Of a fenced store nothing is written any more,
+// and if it failed while a batch was written, some goroutines stay; see letGo.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	if s.closed {

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"runtime"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 )
@@ -18,9 +20,12 @@ func (s *Store) engineOptions() *pebble.Options {
 		FormatMajorVersion: pebble.FormatWALSyncChunks, // a damaged log is told from one that ends early
 		MemTableSize:       s.opts.MemTableSize,
 		MaxOpenFiles:       256,
-		Logger:             engineLog{s.log},
+		Logger:             engineLog{s.log, s.fs.released},
 		EventListener: &pebble.EventListener{
 			BackgroundError: func(err error) {
+				if s.fs.released() {
+					return
+				}
 				s.log.Error("the store's background work failed", "dir", s.dir, "err", err)
 			},
 			DataCorruption: func(info pebble.DataCorruptionInfo) {
@@ -34,7 +39,13 @@ func (s *Store) engineOptions() *pebble.Options {
 // engineLog takes Pebble's words. Pebble expects Fatalf to end the process: it
 // ends the goroutine instead, with all that is deferred; the store is fenced by
 // then, because what failed was a change of a file.
-type engineLog struct{ log *slog.Logger }
+//
+// What fails when the store has ended is no news; where Pebble ends the process for
+// a manifest it goes on to return the error, if it is let.
+type engineLog struct {
+	log   *slog.Logger
+	ended func() bool
+}
 
 func (l engineLog) Infof(format string, args ...any) {
 	if l.log.Enabled(context.Background(), slog.LevelDebug-4) {
@@ -43,11 +54,17 @@ func (l engineLog) Infof(format string, args ...any) {
 }
 
 func (l engineLog) Errorf(format string, args ...any) {
+	if l.ended() {
+		return
+	}
 	l.log.Error("the storage engine", "err", fmt.Sprintf(format, args...))
 }
 
 func (l engineLog) Fatalf(format string, args ...any) {
 	msg := fmt.Sprintf(format, args...)
+	if l.ended() && format == "%s" {
+		return
+	}
 	l.log.Error("the storage engine gave up", "err", msg)
 	if strings.Contains(format, "fatal commit error") { // on a goroutine of ours, see Store.write
 		panic(errors.New(msg))
@@ -59,9 +76,16 @@ var errGaveUp = errors.New("the storage engine gave up")
 
 // guard runs f, a call into Pebble, where neither a panic nor an end of the
 // goroutine does harm. It does not wait for f once the store is fenced.
-func (s *Store) guard(f func() error) error {
+func (s *Store) guard(f func() error) error { return s.guardIn(&s.guarded, f) }
+
+// guardIn is guard, with the call counted in calls.
+func (s *Store) guardIn(calls *sync.WaitGroup, f func() error) error {
 	done := make(chan error, 1)
-	go func() {
+	calls.Go(func() {
+		if s.fs.running.Load() && s.failed.Load() != nil { // looked at once it is counted: see letGo
+			done <- s.failed.Load().err
+			return
+		}
 		err := errGaveUp
 		defer func() {
 			if r := recover(); r != nil {
@@ -70,7 +94,7 @@ func (s *Store) guard(f func() error) error {
 			done <- err
 		}()
 		err = f()
-	}()
+	})
 	if !s.fs.running.Load() { // everything returns
 		return <-done
 	}
@@ -129,11 +153,37 @@ func (s *Store) closeEngine(e *engine) error {
 	if e == nil {
 		return nil
 	}
-	err := s.guard(e.Close)
+	err := s.guardIn(&s.ending, e.Close)
 	if s.failed.Load() == nil {
 		e.cache.Unref()
 	}
 	return err
+}
+
+// letGo ends Pebble behind a failure: all that it tries to change fails now, and
+// nothing is changed. But where a batch was being written, Pebble would end the
+// process; then it is left as it is, with some goroutines and open files, until the
+// process ends.
+func (s *Store) letGo() {
+	calls := make(chan struct{})
+	go func() {
+		defer close(calls)
+		for range s.handed { // until handOver has ended
+		}
+		s.guarded.Wait()
+	}()
+	select {
+	case <-calls:
+	case <-time.After(s.opts.LetGo):
+		s.log.Warn("the storage engine does not end behind its failure", "dir", s.dir)
+		return
+	}
+	s.fs.release()
+	<-s.stopped
+	s.ending.Wait()
+	defer func() { _ = recover() }() // it is closed already
+	defer s.db.cache.Unref()
+	_ = s.db.Close() // the failure says more
 }
 
 // path is a file of the store.

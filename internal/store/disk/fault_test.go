@@ -12,6 +12,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+	"go.uber.org/goleak"
 
 	"github.com/nightjarmq/nightjar/internal/store"
 )
@@ -88,11 +89,58 @@ func TestEveryOperationFails(t *testing.T) {
 	}
 }
 
+// TestFencedCloseLeavesNothing: when writing the log has failed, or its fsync, Close
+// ends every goroutine, and changes nothing any more.
+func TestFencedCloseLeavesNothing(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	for n := 1; n <= 2; n++ { // the write, the fsync
+		mem := vfs.NewCrashableMem()
+		f := &faults{syncs: true}
+		o := smallOptions(errorfs.Wrap(mem, f))
+		o.LetGo = time.Minute
+		s := mustOpen(t, "data", o)
+		w := newWindow(s)
+		h := newHistory(s, rand.New(rand.NewPCG(7, uint64(n))))
+		f.set(f.count()+n, false, syscall.EIO)
+		var last store.Ticket
+		for {
+			ticket, err := h.submit()
+			if err == nil {
+				last = ticket
+				err = w.wait(ticket)
+			}
+			if err == nil {
+				continue // not all there is needs the disk
+			}
+			if !errors.Is(err, syscall.EIO) {
+				t.Fatalf("operation %d: %v", n, err)
+			}
+			break
+		}
+		changes := f.count()
+		if err := s.Close(); !errors.Is(err, syscall.EIO) {
+			t.Errorf("operation %d: Close: %v", n, err)
+		}
+		if f.count() != changes {
+			t.Errorf("operation %d: %d changes behind the failure", n, f.count()-changes)
+		}
+		again, err := h.check(smallOptions(mem), 0, last)
+		if err == nil {
+			err = again.Close()
+		}
+		if err != nil {
+			t.Errorf("operation %d: opened again: %v", n, err)
+		}
+	}
+}
+
 func failAt(t *testing.T, n int, lasts bool) (hit string, err error) {
 	mem := vfs.NewCrashableMem()
 	f := &faults{syncs: true}
 	f.set(n, lasts, syscall.EIO)
-	s, err := Open("data", smallOptions(errorfs.Wrap(mem, f)))
+	o := smallOptions(errorfs.Wrap(mem, f))
+	o.LetGo = time.Millisecond // what stays then is no matter here
+	s, err := Open("data", o)
 	if err != nil {
 		if f.hit == "" || !errors.Is(err, syscall.EIO) {
 			return f.hit, fmt.Errorf("open: %w", err)

@@ -20,7 +20,7 @@ import (
 //   - A change that fails for want of space waits until there is some, and so
 //     does one for want of a file descriptor.
 //   - Any other failure of a change, and of every fsync, fences the store. The
-//     operation does not return, and no change after it: Pebble would try some
+//     operation does not return until the store ends, and no change after it: Pebble would try some
 //     again and again, and end the process for others, with a panic or with the
 //     unlocking of a lock that it does not hold. Only while the store opens,
 //     errors are returned.
@@ -38,6 +38,7 @@ type faultFS struct {
 	running atomic.Bool // the store is open: an operation may wait, or never return
 	waiting atomic.Int64
 	gaveUp  chan struct{} // closed: nothing waits for space any more
+	let     chan struct{} // closed by release
 	broken  atomic.Bool   // something failed that was not about content
 
 	mu    sync.Mutex
@@ -47,7 +48,7 @@ type faultFS struct {
 func newFaultFS(base vfs.FS, retry time.Duration, fence func(error)) *faultFS {
 	return &faultFS{
 		FS: base, retry: retry, fence: fence, onFull: func(error) {},
-		gaveUp: make(chan struct{}), locks: map[*heldLock]struct{}{},
+		gaveUp: make(chan struct{}), let: make(chan struct{}), locks: map[*heldLock]struct{}{},
 	}
 }
 
@@ -57,8 +58,7 @@ func (f *faultFS) full() bool { return f.waiting.Load() > 0 }
 // giveUp lets what waits for space fail.
 func (f *faultFS) giveUp() { close(f.gaveUp) }
 
-// closeAll lets go of the locks; Pebble is not asked. Files stay open: somebody may
-// be stuck in them.
+// closeAll lets go of the locks; Pebble is not asked.
 func (f *faultFS) closeAll() {
 	f.mu.Lock()
 	locks := f.locks
@@ -71,7 +71,9 @@ func (f *faultFS) closeAll() {
 
 // change runs op, which changes a file.
 func (f *faultFS) change(op func() error) error {
-	f.enter()
+	if err := f.enter(); err != nil {
+		return err
+	}
 	return f.changed(f.patiently(op))
 }
 
@@ -95,20 +97,44 @@ func isOutOfFiles(err error) bool {
 	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
 }
 
-// enter stops the caller for good if the store is fenced.
-func (f *faultFS) enter() {
+// errReleased: a fenced store has ended, and its files are not ours any more.
+var errReleased = errors.New("the store has ended")
+
+// enter stops the caller if the store is fenced, until it is released.
+func (f *faultFS) enter() error {
 	if f.fenced.Load() && f.running.Load() {
-		select {}
+		<-f.let
+		return errReleased
+	}
+	return nil
+}
+
+// release lets what was stopped return, with an error, so that Pebble can end. From
+// here on nothing is changed.
+func (f *faultFS) release() {
+	f.fenced.Store(true)
+	close(f.let)
+}
+
+func (f *faultFS) released() bool {
+	select {
+	case <-f.let:
+		return true
+	default:
+		return false
 	}
 }
 
-// changed fences the store if err is one, and then does not return.
+// changed fences the store if err is one, and then does not return until the store
+// is released.
 func (f *faultFS) changed(err error) error {
 	if err != nil {
 		f.broken.Store(true)
 		f.fenced.Store(true)
 		f.fence(err)
-		f.enter()
+		if ended := f.enter(); ended != nil {
+			return ended
+		}
 	}
 	return err
 }
@@ -223,6 +249,9 @@ func (f *faultFS) MkdirAll(dir string, perm os.FileMode) error {
 
 // Remove does not fence: what is not removed is removed another time.
 func (f *faultFS) Remove(name string) error {
+	if f.released() {
+		return errReleased
+	}
 	err := f.read(f.FS.Remove(name))
 	if mirror := mirrorName(f.FS, name); mirror != "" && err == nil {
 		_ = f.FS.Remove(mirror)
@@ -314,17 +343,23 @@ func (x *faultFile) Preallocate(off, n int64) error {
 // An fsync that failed is not tried again: the system may have dropped what it
 // could not write, and the next one would succeed without it.
 func (x *faultFile) Sync() error {
-	x.fs.enter()
+	if err := x.fs.enter(); err != nil {
+		return err
+	}
 	return x.fs.changed(x.File.Sync())
 }
 
 func (x *faultFile) SyncData() error {
-	x.fs.enter()
+	if err := x.fs.enter(); err != nil {
+		return err
+	}
 	return x.fs.changed(x.File.SyncData())
 }
 
 func (x *faultFile) SyncTo(n int64) (bool, error) {
-	x.fs.enter()
+	if err := x.fs.enter(); err != nil {
+		return false, err
+	}
 	full, err := x.File.SyncTo(n)
 	return full, x.fs.changed(err)
 }

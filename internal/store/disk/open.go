@@ -365,6 +365,7 @@ func (s *Store) shut() error {
 		f = s.failed.Load()
 		<-f.told
 		err = errors.Join(err, f.err)
+		s.letGo()
 		s.fs.closeAll()
 	}
 	return err
@@ -383,19 +384,23 @@ func (s *Store) writeAll() error {
 		s.setNumber(keySession, uint64(s.lastSession))
 	}
 	s.mu.Unlock()
-	err := s.guard(func() error {
+	var flushed <-chan struct{}
+	err := s.guard(func() (err error) {
 		if !b.Empty() {
 			if err := s.db.Apply(b, pebble.Sync); err != nil {
 				return err
 			}
 		}
-		flushed, err := s.db.AsyncFlush()
-		if err != nil {
-			return err
-		}
-		<-flushed
-		return nil
+		flushed, err = s.db.AsyncFlush()
+		return err
 	})
+	if err == nil {
+		select {
+		case <-flushed:
+		case <-s.fenced:
+			err = s.failed.Load().err
+		}
+	}
 	if err != nil {
 		return fmt.Errorf("write what is left: %w", err)
 	}
