@@ -24,6 +24,8 @@ type Conn struct {
 	keepAlive int64        // milliseconds without a packet that end it; 0: never
 	timer     timer.Entry
 
+	subscribing *hub.Subscribing // a SUBSCRIBE under way, which is fed again; else nil
+
 	asked   string     // client identifier of the CONNECT, for the log
 	auth    *authState // nil unless an authentication is or was under way
 	goodbye hub.Goodbye
@@ -111,7 +113,7 @@ func (c *Conn) handle(b *transport.Batch, l *hub.Local, h packet.Header, raw []b
 	case packet.TypePuback, packet.TypePubrec, packet.TypePubrel, packet.TypePubcomp:
 		return false, c.ack(b, h, body)
 	case packet.TypeSubscribe:
-		return false, c.subscribe(b, h, body)
+		return c.subscribe(b, h, body)
 	case packet.TypeUnsubscribe:
 		return false, c.unsubscribe(b, h, body)
 	case packet.TypePingreq:
@@ -167,8 +169,24 @@ func ackFields(p packet.Packet) (uint16, packet.Code) {
 }
 
 // subscribe answers without User Properties. [MQTT-3.9.2-2]
-func (c *Conn) subscribe(b *transport.Batch, h packet.Header, body []byte) error {
-	var p packet.Subscribe
+func (c *Conn) subscribe(b *transport.Batch, h packet.Header, body []byte) (wait bool, err error) {
+	if c.subscribing == nil {
+		if err := c.beginSubscribe(h, body); err != nil {
+			return false, err
+		}
+	}
+	done, err := c.srv.cfg.Hub.Subscribe(b, &c.Link, c.subscribing)
+	if done || err != nil {
+		c.subscribing = nil
+		return false, err
+	}
+	c.Conn.FeedAgain()
+	return true, nil
+}
+
+func (c *Conn) beginSubscribe(h packet.Header, body []byte) error {
+	s := new(hub.Subscribing)
+	p := &s.Packet
 	if err := p.Decode(h.Flags, body, c.Version); err != nil {
 		return err
 	}
@@ -178,10 +196,12 @@ func (c *Conn) subscribe(b *transport.Batch, h packet.Header, body []byte) error
 			f.NoLocal, f.RetainAsPublished = !strings.HasPrefix(f.Filter, "$share/"), true
 		}
 	}
-	return c.srv.cfg.Hub.Subscribe(b, &c.Link, &p, func(codes []packet.Code, why string) []byte {
+	s.Answer = func(codes []packet.Code, why string) []byte {
 		k := packet.Suback{PacketID: p.PacketID, Codes: codes} // [MQTT-3.8.4-2] [MQTT-3.8.4-6] [MQTT-2.2.1-6]
 		return c.explained(&k, &k.ReasonString, why)
-	})
+	}
+	c.subscribing = s
+	return nil
 }
 
 // explained encodes an answer with the Reason String why, if the client wants to know and it fits. [MQTT-3.1.2-29]

@@ -281,13 +281,14 @@ type Local struct {
 	sharing   bool   // a message is being offered to the members of a shared subscription
 	pressing  bool   // and none has room
 	evicted   int64  // messages given up for newer ones, not yet in Stats
+	looks     int    // how many retained topics may still be looked at; see mostLooks
 	swept     int64  // unix ms of the last look at the route cache
 	total     Counters
 }
 
 // NewLocal makes the Local of a new batch.
 func (h *Hub) NewLocal() any {
-	l := &Local{hub: h, cache: router.NewCache(h.routes, 0), Tracing: h.Tracing()}
+	l := &Local{hub: h, cache: router.NewCache(h.routes, 0), Tracing: h.Tracing(), looks: mostLooks}
 	h.localsMu.Lock()
 	h.locals = append(h.locals, l)
 	h.localsMu.Unlock()

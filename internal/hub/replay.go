@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/nightjarmq/nightjar/internal/message"
+	"github.com/nightjarmq/nightjar/internal/router"
 	"github.com/nightjarmq/nightjar/internal/session"
 	"github.com/nightjarmq/nightjar/internal/transport"
 )
@@ -12,8 +13,9 @@ import (
 // brings. A message that was replaced since is left out: its successor was
 // delivered as a live message.
 //
-// The messages are looked up when it is their turn: a client that subscribes
-// again and again and does not read costs one list. Those of QoS 1 and 2 come
+// The messages are looked up when it is their turn, some at a time: a client that
+// subscribes again and again and does not read costs one look-up, and one whose
+// filters match nothing among very many topics delays nobody else. Those of QoS 1 and 2 come
 // behind what waited in the queue when the client subscribed, and before what
 // came later. [MQTT-4.6.0-5]
 type replay struct {
@@ -23,8 +25,8 @@ type replay struct {
 	filter string
 	last   uint64 // the messages are those until this number; see router.Retained
 	stored bool   // those of QoS 1 and 2 are in the store's queue already
-	begun  bool   // list has been made
-	list   []*message.Message
+	search *router.Search[*message.Message] // nil before the first
+	list   []*message.Message               // found and not sent
 	qos    byte
 	raised bool // also messages of a lower QoS are sent with qos
 	ids    []uint32
@@ -52,16 +54,25 @@ func (c *Client) holdBehindReplay() {
 	}
 }
 
-// begin looks the messages up.
-func (r *replay) begin(h *Hub) {
-	r.begun = true
-	h.retained.MatchUntil(r.filter, r.last, func(_ string, m *message.Message) bool {
+// mostLooks is how many topics are looked at, with filters that have wildcards, for
+// the sake of retained messages while a batch handles one connection. What is not
+// found by then is looked for in another turn.
+const mostLooks = 16 << 10
+
+// look looks for more messages.
+func (r *replay) look(h *Hub, l *Local) {
+	if r.search == nil {
+		r.search = h.retained.Search(r.filter, r.last)
+	}
+	l.looks -= r.search.Next(func(m *message.Message) {
 		if !r.stored || r.level(m) == 0 {
 			r.list = append(r.list, m)
 		}
-		return true
 	})
 }
+
+// looked reports whether all messages have been found.
+func (r *replay) looked() bool { return r.search != nil && r.search.Done() }
 
 // replayRetained sends the retained messages of subscriptions, in order, while
 // there is room, and reports whether that has ended. It stops behind one with
@@ -90,10 +101,18 @@ func (c *Client) replayOne(b *transport.Batch, l *Local, ln *Link, r *replay) (d
 	if c.room(ln) <= 0 {
 		return false, true
 	}
-	if !r.begun {
-		r.begin(c.hub)
-	}
-	for len(r.list) > 0 {
+	for {
+		if len(r.list) == 0 {
+			switch {
+			case r.looked():
+				return true, false
+			case l.looks <= 0:
+				c.wantDrain(ln) // which is the next turn
+				return false, false
+			}
+			r.look(c.hub, l)
+			continue
+		}
 		m := r.list[0]
 		if c.room(ln) <= 0 {
 			return false, true
@@ -106,7 +125,6 @@ func (c *Client) replayOne(b *transport.Batch, l *Local, ln *Link, r *replay) (d
 			c.sendRetained(b, l, ln, r, &pub, m)
 		}
 	}
-	return true, false
 }
 
 // RETAIN is set, since a subscription brings it. [3.1.1: MQTT-3.3.1-8]
@@ -192,7 +210,7 @@ func (rs *replays) thin(subs *subscriptions) {
 	}
 	rs.list = slices.DeleteFunc(rs.list, func(r replay) bool {
 		sub := subs.get(r.filter)
-		return sub == nil || sub.born != r.born || !r.begun && sub.turn != r.turn
+		return sub == nil || sub.born != r.born || r.search == nil && sub.turn != r.turn
 	})
 	rs.seek(0)
 }

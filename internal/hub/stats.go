@@ -98,7 +98,7 @@ func (l *Local) Sync(now int64) {
 		l.swept = now
 		l.cache.Sweep()
 	}
-	l.Tracing = l.hub.Tracing()
+	l.Tracing, l.looks = l.hub.Tracing(), mostLooks
 	l.Stats.Dropped[QueueFull] += l.evicted
 	l.evicted = 0
 	s, t := &l.Stats, &l.total

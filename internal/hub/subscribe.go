@@ -16,58 +16,85 @@ import (
 // refuses, "" if none does.
 type Answerer func(codes []packet.Code, why string) []byte
 
-// Subscribe handles a SUBSCRIBE. answer makes the SUBACK of the codes; it is
-// sent when the subscriptions are durable, before the retained messages that
-// they bring. [MQTT-3.8.4-1] An error is a protocol error that ends the
-// connection.
-func (h *Hub) Subscribe(b *transport.Batch, ln *Link, p *packet.Subscribe, answer Answerer) error {
-	for i := range p.Filters {
-		if f := &p.Filters[i]; f.NoLocal && strings.HasPrefix(f.Filter, "$share/") {
-			return &packet.Error{Code: packet.ProtocolError, Clause: "MQTT-3.8.3-4", Msg: "No Local on a shared subscription"}
+// Subscribing is a SUBSCRIBE under way. Answer makes its SUBACK.
+type Subscribing struct {
+	Packet packet.Subscribe
+	Answer Answerer
+
+	codes  []packet.Code // of the filters that were handled
+	reason string        // why the first one is refused that is
+	ticket store.Ticket
+}
+
+// Subscribe handles a SUBSCRIBE, or goes on with it; done is false when it is to
+// be called again behind what others have to do: many filters of a durable session
+// are looked up among many retained messages in several turns. The SUBACK is sent
+// when the subscriptions are durable, before the retained messages that they bring.
+// [MQTT-3.8.4-1] An error is a protocol error that ends the connection.
+func (h *Hub) Subscribe(b *transport.Batch, ln *Link, s *Subscribing) (done bool, err error) {
+	if s.codes == nil {
+		if err := s.check(ln); err != nil {
+			return false, err
 		}
-	}
-	if err := ln.checkAnswer(len(p.Filters)); err != nil {
-		return err
 	}
 	l, c := local(b), ln.Client
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.link.Load() != ln { // taken over meanwhile
-		return nil
+		return true, nil
 	}
-	codes := make([]packet.Code, len(p.Filters)) // [MQTT-3.8.4-5] [MQTT-3.9.3-1] [3.1.1: MQTT-3.9.3-2]
 	var recs []store.Record
-	var bring []subscription
-	l.reason = ""
-	for i := range p.Filters {
-		f := &p.Filters[i]
-		f.QoS = min(f.QoS, ln.MaxQoS) // [MQTT-3.8.4-7]
-		sub, code, why := h.judge(l, ln, f, p.SubscriptionID.Or(0))
-		codes[i] = code
-		if code >= packet.UnspecifiedError {
-			l.refuse(i, why)
-			continue
-		}
-		existed := c.subscribe(sub) // [MQTT-3.8.4-4]
-		if l.Tracing {
-			h.log.Debug(fmt.Sprintf("%s %d %s", c.ID, sub.options.QoS, sub.filter), "event", "subscribe", "client", c.ID, "filter", sub.filter.String())
-		}
-		if c.durable != 0 {
-			recs = append(recs, &store.Subscribed{Session: c.durable, Filter: sub.filter.String(), Options: f.Options, ID: sub.options.ID})
-		}
-		if brings(sub, existed) {
-			bring = append(bring, sub)
+	for i := len(s.codes); i < len(s.Packet.Filters) && l.looks > 0; i++ {
+		rec := c.subscribeOne(b, l, ln, s, i)
+		if rec != nil && c.durable != 0 {
+			recs = append(recs, rec)
 		}
 	}
-	if err := c.replySubscribe(b, l, recs, answer(codes, l.reason)); err != nil {
-		return err
+	if len(recs) > 0 {
+		if s.ticket, err = h.store.Submit(recs...); err != nil {
+			return false, unstored(err)
+		}
 	}
-	for i := range bring {
-		c.bring(b, l, &bring[i])
+	if len(s.codes) < len(s.Packet.Filters) {
+		return false, nil
 	}
+	c.reply(b, l, s.ticket, s.Answer(s.codes, s.reason))
 	c.replays.thin(&c.subs)
 	c.pump(b, l)
-	return nil
+	return true, nil
+}
+
+// check refuses what is wrong with the whole SUBSCRIBE.
+func (s *Subscribing) check(ln *Link) error {
+	p := &s.Packet
+	for i := range p.Filters {
+		if f := &p.Filters[i]; f.NoLocal && strings.HasPrefix(f.Filter, "$share/") {
+			return &packet.Error{Code: packet.ProtocolError, Clause: "MQTT-3.8.3-4", Msg: "No Local on a shared subscription"}
+		}
+	}
+	s.codes = make([]packet.Code, 0, len(p.Filters)) // [MQTT-3.8.4-5] [MQTT-3.9.3-1] [3.1.1: MQTT-3.9.3-2]
+	return ln.checkAnswer(len(p.Filters))
+}
+
+// subscribeOne handles the filter at place i, and returns its record; nil if it is
+// refused.
+func (c *Client) subscribeOne(b *transport.Batch, l *Local, ln *Link, s *Subscribing, i int) store.Record {
+	f := &s.Packet.Filters[i]
+	f.QoS = min(f.QoS, ln.MaxQoS) // [MQTT-3.8.4-7]
+	sub, code, why := c.hub.judge(l, ln, f, s.Packet.SubscriptionID.Or(0))
+	s.codes = append(s.codes, code)
+	if code >= packet.UnspecifiedError {
+		refuse(&s.reason, i, why)
+		return nil
+	}
+	existed := c.subscribe(sub) // [MQTT-3.8.4-4]
+	if l.Tracing {
+		c.hub.log.Debug(fmt.Sprintf("%s %d %s", c.ID, sub.options.QoS, sub.filter), "event", "subscribe", "client", c.ID, "filter", sub.filter.String())
+	}
+	if brings(sub, existed) {
+		c.bring(b, l, &sub)
+	}
+	return &store.Subscribed{Session: c.durable, Filter: sub.filter.String(), Options: f.Options, ID: sub.options.ID}
 }
 
 // judge decides about one filter of a SUBSCRIBE. [MQTT-3.8.4-7]
@@ -99,9 +126,9 @@ func (h *Hub) judge(l *Local, ln *Link, f *packet.SubscribeFilter, id uint32) (s
 }
 
 // refuse notes why the filter at place i is refused, if it is the first.
-func (l *Local) refuse(i int, why string) {
-	if l.reason == "" {
-		l.reason = fmt.Sprintf("filter %d: %s", i+1, why)
+func refuse(reason *string, i int, why string) {
+	if *reason == "" {
+		*reason = fmt.Sprintf("filter %d: %s", i+1, why)
 	}
 }
 
@@ -140,20 +167,13 @@ func (l *Link) checkAnswer(n int) error {
 	return &packet.Error{Code: packet.PacketTooLarge, Clause: "MQTT-3.1.2-24", Msg: "the answer exceeds the client's Maximum Packet Size"}
 }
 
-func (c *Client) replySubscribe(b *transport.Batch, l *Local, recs []store.Record, answer []byte) error {
-	var t store.Ticket
-	if len(recs) > 0 {
-		var err error
-		if t, err = c.hub.store.Submit(recs...); err != nil {
-			return unstored(err)
-		}
-	}
+// reply sends a SUBACK or UNSUBACK behind the ticket.
+func (c *Client) reply(b *transport.Batch, l *Local, t store.Ticket, answer []byte) {
 	l.Stats.PacketsOut++
 	l.Stats.BytesOut += int64(len(answer))
 	ln := c.link.Load()
 	ln.owe(c.room(ln), len(answer))
 	c.emit(b, t, answer, 0)
-	return nil
 }
 
 // bring notes the retained messages that the filter matches. Those of QoS 1
@@ -172,19 +192,25 @@ func (c *Client) bring(b *transport.Batch, l *Local, s *subscription) {
 		r.ids = []uint32{s.options.ID}
 	}
 	if r.stored {
-		full := c.sess.Full()
-		c.hub.retained.MatchUntil(r.filter, r.last, func(_ string, m *message.Message) bool {
+		c.queueAll(b, l, &r)
+	}
+	c.replays.push(r)
+}
+
+// queueAll puts the messages of r that are of QoS 1 and 2 into the store's queue.
+func (c *Client) queueAll(b *transport.Batch, l *Local, r *replay) {
+	full := c.sess.Full()
+	for s := c.hub.retained.Search(r.filter, r.last); !s.Done(); {
+		l.looks -= s.Next(func(m *message.Message) {
 			switch {
 			case r.level(m) == 0 || m.Expired(b.Now):
 			case full:
 				c.dropped(l, QueueFull, 1)
 			default:
-				c.queueRetained(l, &r, m)
+				c.queueRetained(l, r, m)
 			}
-			return true
 		})
 	}
-	c.replays.push(r)
 }
 
 // queueRetained puts one retained message into the store's queue. c.mu is held.
@@ -218,18 +244,18 @@ func (h *Hub) Unsubscribe(b *transport.Batch, ln *Link, filters []string, answer
 	}
 	codes := make([]packet.Code, len(filters)) // [MQTT-3.10.4-6] [MQTT-3.11.3-1]
 	var recs []store.Record
-	l.reason = ""
+	reason := ""
 	for i, s := range filters {
 		f, err := topic.ParseFilterDepth(s, h.cfg.MaxLevels)
 		f = mounted(f, ln.Mount)
 		switch {
 		case err != nil:
 			codes[i] = packet.TopicFilterInvalid
-			l.refuse(i, err.Error())
+			refuse(&reason, i, err.Error())
 		case !h.mayUnsubscribe(c, f):
 			l.Stats.Denied++
 			codes[i] = packet.NotAuthorized
-			l.refuse(i, "not allowed to give it up")
+			refuse(&reason, i, "not allowed to give it up")
 		case !c.subs.remove(f):
 			codes[i] = packet.NoSubscriptionExisted
 		default:
@@ -242,7 +268,15 @@ func (h *Hub) Unsubscribe(b *transport.Batch, ln *Link, filters []string, answer
 			}
 		}
 	}
-	return c.replySubscribe(b, l, recs, answer(codes, l.reason))
+	var t store.Ticket
+	if len(recs) > 0 {
+		var err error
+		if t, err = h.store.Submit(recs...); err != nil {
+			return unstored(err)
+		}
+	}
+	c.reply(b, l, t, answer(codes, reason))
+	return nil
 }
 
 // unrouted undoes what a subscription that was removed has left; replayOne sees

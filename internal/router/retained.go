@@ -95,17 +95,8 @@ func (r *Retained[V]) Match(filter string, yield func(name string, v V) bool) bo
 
 // MatchUntil is Match without the values that were set after the Set with the number last.
 func (r *Retained[V]) MatchUntil(filter string, last uint64, yield func(name string, v V) bool) bool {
-	const atOnce = 256 // values a batch
-	first, _, _ := topic.NextLevel(filter)
-	s := search[V]{filter: filter, wild: topic.IsWildcard(first), last: last}
-	s.nodes(0, &r.tree.root)
-	for len(s.stack) > 0 {
-		s.found = s.found[:0]
-		r.mu.RLock()
-		for steps := 0; len(s.stack) > 0 && len(s.found) < atOnce && steps < 4*atOnce; steps++ {
-			s.step()
-		}
-		r.mu.RUnlock()
+	for s := r.Search(filter, last); !s.Done(); {
+		s.next(atOnce)
 		for _, it := range s.found {
 			if !yield(it.name, it.v) {
 				return false
@@ -115,13 +106,49 @@ func (r *Retained[V]) MatchUntil(filter string, last uint64, yield func(name str
 	return true
 }
 
-// search is a walk that can be interrupted. Nodes that are cut off the tree meanwhile are empty and do no harm.
-type search[V any] struct {
+// Search begins a MatchUntil that goes on step by step. It looks at nothing before the first Next.
+func (r *Retained[V]) Search(filter string, last uint64) *Search[V] {
+	first, _, _ := topic.NextLevel(filter)
+	s := &Search[V]{r: r, filter: filter, wild: topic.IsWildcard(first), last: last}
+	s.nodes(0, &r.tree.root)
+	return s
+}
+
+// Search is a walk that can be interrupted, for as long as one likes. One goroutine at a time uses it. Nodes that are cut
+// off the tree meanwhile are empty and do no harm.
+type Search[V any] struct {
+	r      *Retained[V]
 	filter string
 	wild   bool   // the filter begins with a wildcard
 	last   uint64 // values with a higher number are left out
 	stack  []pending[V]
 	found  []*item[V]
+}
+
+// atOnce is how many nodes are visited under one lock.
+const atOnce = 1024
+
+// Next visits some nodes, yields the values that it finds, and returns how many nodes it visited.
+func (s *Search[V]) Next(yield func(v V)) (visited int) {
+	visited = s.next(atOnce)
+	for _, it := range s.found {
+		yield(it.v)
+	}
+	return visited
+}
+
+// Done reports whether there is nothing left to visit.
+func (s *Search[V]) Done() bool { return len(s.stack) == 0 }
+
+func (s *Search[V]) next(most int) (visited int) {
+	s.found = s.found[:0]
+	s.r.mu.RLock()
+	defer s.r.mu.RUnlock()
+	for len(s.stack) > 0 && visited < most {
+		s.step()
+		visited++
+	}
+	return visited
 }
 
 // pending are nodes still to be visited: one, or a copied list of many.
@@ -135,7 +162,7 @@ type pending[V any] struct {
 const everything = -2
 
 // nodes puts nodes on the stack. A list of many is copied, which is quick, so that it can be worked off later.
-func (s *search[V]) nodes(at int, ns ...*node[item[V]]) {
+func (s *Search[V]) nodes(at int, ns ...*node[item[V]]) {
 	if len(ns) > narrow {
 		s.stack = append(s.stack, pending[V]{many: slices.Clone(ns), at: at})
 		return
@@ -146,7 +173,7 @@ func (s *search[V]) nodes(at int, ns ...*node[item[V]]) {
 }
 
 // pop takes a node off the stack.
-func (s *search[V]) pop() (n *node[item[V]], at int) {
+func (s *Search[V]) pop() (n *node[item[V]], at int) {
 	top := &s.stack[len(s.stack)-1]
 	n, at = top.n, top.at
 	if n == nil {
@@ -161,7 +188,7 @@ func (s *search[V]) pop() (n *node[item[V]], at int) {
 }
 
 // step visits one node. The read lock must be held.
-func (s *search[V]) step() {
+func (s *Search[V]) step() {
 	n, at := s.pop()
 	switch {
 	case at == ended:
@@ -186,14 +213,14 @@ func (s *search[V]) step() {
 	}
 }
 
-func (s *search[V]) children(at int, n *node[item[V]]) {
+func (s *Search[V]) children(at int, n *node[item[V]]) {
 	if n.kids != nil {
 		s.nodes(at, n.kids.all...)
 	}
 }
 
 // take finds the value of a node, unless the filter begins with a wildcard and the name with $ [MQTT-4.7.2-1].
-func (s *search[V]) take(n *node[item[V]]) {
+func (s *Search[V]) take(n *node[item[V]]) {
 	if n.val != nil && n.val.n <= s.last && !(s.wild && n.val.name[0] == '$') {
 		s.found = append(s.found, n.val)
 	}

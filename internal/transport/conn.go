@@ -316,6 +316,14 @@ func (c *Conn) Resume() {
 	}
 }
 
+// FeedAgain presents what Feed leaves again, behind what the owner has to do for
+// other connections.
+func (c *Conn) FeedAgain() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.post(doResume)
+}
+
 // halt stops reading for the reason f. The mutex is held.
 func (c *Conn) halt(f flags) {
 	c.flags |= f

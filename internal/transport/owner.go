@@ -44,11 +44,11 @@ func (c *Conn) act(b *Batch, do flags) {
 			c.fail(err)
 		}
 	}
-	if c.h == nil || c.halted.Load() {
+	if c.h == nil || c.isClosing() {
 		return
 	}
 	if do&doDrain != 0 {
-		c.h.Drained(b)
+		c.h.Drained(b) // also of one that is paused
 	}
 	if do&doResume != 0 && c.tail != nil && !c.halted.Load() {
 		dst, t := c.window(b)
@@ -118,6 +118,12 @@ func (c *Conn) isFinishing() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.flags&finishing != 0
+}
+
+func (c *Conn) isClosing() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.flags&closing != 0
 }
 
 // flushed says whether everything has been written, including the end of the

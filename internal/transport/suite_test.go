@@ -271,12 +271,12 @@ func testSlowReceiver(t *testing.T, k kind) {
 	}
 }
 
-// testPause: a paused connection is not fed; Resume presents what was left.
+// testPause: a paused connection is not fed, but hears that there is room; Resume presents what was left.
 func testPause(t *testing.T, k kind) {
 	var mu sync.Mutex
 	hold := true
-	fed := make(chan int, 1000)
-	handlers, made := probes(t, &probe{feed: func(p *probe, b *Batch, data []byte) (int, error) {
+	fed, drained := make(chan int, 1000), make(chan bool, 1)
+	handlers, made := probes(t, &probe{drained: func(*probe, *Batch) { drained <- true }, feed: func(p *probe, b *Batch, data []byte) (int, error) {
 		mu.Lock()
 		defer mu.Unlock()
 		if hold {
@@ -293,6 +293,8 @@ func testPause(t *testing.T, k kind) {
 	}
 	p := await(t, made)
 	await(t, fed)
+	p.c.WantDrain()
+	await(t, drained)
 	mu.Lock()
 	hold = false
 	mu.Unlock()
