@@ -23,8 +23,8 @@ type replay struct {
 	turn   uint64 // the SUBSCRIBE; see subscription.turn
 	behind int    // the place in the queue; see session.End
 	filter string
-	last   uint64 // the messages are those until this number; see router.Retained
-	stored bool   // those of QoS 1 and 2 are in the store's queue already
+	last   uint64                           // the messages are those until this number; see router.Retained
+	stored bool                             // those of QoS 1 and 2 are in the store's queue already
 	search *router.Search[*message.Message] // nil before the first
 	list   []*message.Message               // found and not sent
 	qos    byte
