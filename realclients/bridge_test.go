@@ -154,3 +154,88 @@ func TestCloud(t *testing.T) {
 		})
 	}
 }
+
+// A reload starts, changes and ends bridges; the others notice nothing. The metrics tell of each.
+func TestBridgesReload(t *testing.T) {
+	there, here := newHouse(t), newHouse(t)
+	there.write("mosquitto.conf", "user root\nlistener <a> 127.0.0.1\nallow_anonymous true\n")
+	there.open()
+	got := there.sub("a", "#", "-v", "-q", "1")
+	const base = "user root\nallow_anonymous true\nlistener <a> 127.0.0.1\nlistener <b> 127.0.0.1\nprotocol http_api\n"
+	bridge := func(name, topic string) string {
+		return "connection " + name + "\naddress 127.0.0.1:" + there.ports["a"] + "\nrestart_timeout 1\nnotifications false\ntopic " + topic + " out 1\n"
+	}
+	const connected = "nightjar_bridge_connected{bridge="
+	metrics := func(ready func(text string) bool) {
+		t.Helper()
+		await(t, "the metrics", func() (string, bool) {
+			_, text := here.get("b", "/metrics", "", "")
+			return text, ready(text)
+		})
+	}
+	reload := func(conf string) {
+		t.Helper()
+		here.write("mosquitto.conf", conf)
+		here.p.signal(t, syscall.SIGHUP)
+		here.p.stderr.Until(t, "was reloaded")
+	}
+	here.write("mosquitto.conf", base+bridge("stays", "stays/#")+bridge("changes", "before/#"))
+	here.open()
+	metrics(func(s string) bool {
+		return strings.Contains(s, connected+`"stays"} 1`) && strings.Contains(s, connected+`"changes"} 1`)
+	})
+	here.pub("a", "-t", "before/x", "-m", "1", "-q", "1")
+	got.Until(t, "before/x 1")
+
+	reload(base + bridge("new", "new/#") + bridge("stays", "stays/#") + bridge("changes", "after/#"))
+	for _, name := range []string{"new/x", "stays/x", "after/x"} {
+		await(t, "the subscription for "+name, func() (int, bool) {
+			_, text := here.get("b", "/metrics", "", "")
+			return 0, strings.Count(text, connected) == 3 && strings.Count(text, `"} 1`) >= 3
+		})
+		here.pub("a", "-t", name, "-m", "2", "-q", "1")
+		got.Until(t, name+" 2")
+	}
+	if n := strings.Count(here.p.stderr.String(), "bridge stays,"); n != 1 {
+		t.Errorf("the log has %d lines about the bridge that stays, want 1", n)
+	}
+
+	reload(base + bridge("stays", "stays/#"))
+	metrics(func(s string) bool { return strings.Count(s, connected) == 1 })
+	here.pub("a", "-t", "after/x", "-m", "3", "-q", "1")
+	here.pub("a", "-t", "stays/x", "-m", "3", "-q", "1")
+	got.Until(t, "stays/x 3")
+	if strings.Contains(got.String(), "after/x 3") {
+		t.Error("a bridge that was removed passes on")
+	}
+	metrics(func(s string) bool { return metric(t, s, `nightjar_bridge_sent_total{bridge="stays"}`) == 2 })
+}
+
+// The log says where the fault is and what to do about it.
+func TestBridgeFaults(t *testing.T) {
+	w := newTown(t, "")
+	w.linked()
+	for fault, says := range map[string][]string{
+		"bridge_cafile <ca>/other.crt\nremote_username house\nremote_password secret\n": {"unknown authority", "bridge_cafile"},
+		"bridge_cafile <ca>/ca.crt\nremote_username house\nremote_password wrong\n":     {"remote_password"},
+		"remote_username house\n": {"a bridge cannot connect"},
+	} {
+		h := newHouse(t)
+		h.write("mosquitto.conf", strings.NewReplacer("<cloud>", w.cloud.ports["a"], "<ca>", w.cloud.dir).Replace(
+			"user root\nlistener <a> 127.0.0.1\nconnection cloud\naddress localhost:<cloud>\ntopic x/# out 1\n"+fault))
+		h.open()
+		h.p.stderr.Until(t, append(says, "mosquitto.conf:3")...)
+	}
+	for fault, says := range map[string]string{
+		"topic x/# out 1\nbridge_cafile <dir>/none.crt\n": "bridge_cafile",
+		"bridge_cafile <dir>/none.crt\n":                  "no topic",
+		"topic x/# out 1 l+/\n":                           "write prefixes without wildcards",
+	} {
+		h := newHouse(t)
+		h.write("mosquitto.conf", "user root\nlistener <a> 127.0.0.1\nconnection cloud\naddress localhost:8883\n"+fault)
+		p := start(t, h.link(), "-c", h.path("mosquitto.conf"))
+		if code := p.exit(t); code == 0 || !containsAll(p.stderr.String(), []string{says, "mosquitto.conf:"}) {
+			t.Errorf("%q: exit status %d, %s", fault, code, p.stderr)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"sync/atomic"
@@ -23,6 +24,7 @@ type Bridge struct {
 	// What follows belongs to Run, and to its link while there is one.
 	version     packet.Version
 	private     bool
+	understood  bool // there was a connection with this version and private
 	freshLocal  bool // the local session is new to the remote
 	freshRemote bool // and the other way round
 	released    bool // the remote has forgotten the old one
@@ -111,12 +113,16 @@ func (b *Bridge) once(ctx context.Context) (ended, again bool) {
 			b.log.Info("the remote broker speaks an older version", "server", s.Address, "version", b.version, "as_bridge", b.private)
 			return false, true
 		}
+		if do := advice(err); do != "" {
+			err = fmt.Errorf("%w: %s", err, do)
+		}
 		b.stats.set("disconnected", err)
 		b.log.Warn("a bridge cannot connect", "server", s.Address, "err", err)
 		b.next = (b.next + 1) % len(b.c.Servers)
 		return b.c.Start == Once && b.next == 0, b.next != 0
 	}
 	start := time.Now()
+	b.understood = true
 	b.stats.set("connected", nil)
 	b.log.Info("a bridge is connected", "server", s.Address, "version", b.version)
 	if b.c.Connected != nil {
@@ -153,11 +159,11 @@ func (b *Bridge) lower(err error) error {
 	switch {
 	case refused && b.version >= packet.V5 && b.c.Version == 0:
 		b.version, b.private = packet.V311, b.c.Private
-	case b.private && (refused || !errors.As(err, &no)):
+	case refused && b.private:
 		b.private = false
-		if !refused { // it may have been the network
-			return err
-		}
+	case no == nil && !b.understood && b.version < packet.V5 && b.c.Private:
+		b.private = !b.private // perhaps it hangs up on a bridge, perhaps it was the network
+		return err
 	default:
 		return err
 	}

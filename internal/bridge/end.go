@@ -16,6 +16,9 @@ import (
 // writeTime bounds how long a peer may refuse to read.
 const writeTime = time.Minute
 
+// goodbyeTime is the same at the end.
+const goodbyeTime = time.Second
+
 // end is one of the two connections.
 type end struct {
 	name string // in errors: local or remote
@@ -25,6 +28,7 @@ type end struct {
 	body []byte
 
 	wrote, read atomic.Int64 // when, in unix ms
+	leaving     atomic.Bool  // the connection is going to be closed
 
 	mu sync.Mutex
 	w  *bufio.Writer // guarded by mu
@@ -79,12 +83,25 @@ func (e *end) fill(n int) error {
 // idle reports whether the next read may have to wait.
 func (e *end) idle() bool { return e.r.Buffered() == 0 }
 
+// leave bounds what is still written: nobody waits long for a peer that does not read.
+func (e *end) leave() {
+	e.leaving.Store(true)
+	e.conn.SetDeadline(time.Now().Add(goodbyeTime))
+}
+
+func (e *end) writeDeadline() time.Time {
+	if e.leaving.Load() {
+		return time.Now().Add(goodbyeTime)
+	}
+	return time.Now().Add(writeTime)
+}
+
 // write buffers a packet.
 func (e *end) write(p packet.Packet) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.p = p.Append(e.p[:0], e.v)
-	e.conn.SetWriteDeadline(time.Now().Add(writeTime))
+	e.conn.SetWriteDeadline(e.writeDeadline())
 	e.wrote.Store(time.Now().UnixMilli())
 	if _, err := e.w.Write(e.p); err != nil {
 		return fmt.Errorf("%s: %w", e.name, err)
@@ -102,7 +119,7 @@ func (e *end) flush() error {
 	if e.w.Buffered() == 0 {
 		return nil
 	}
-	e.conn.SetWriteDeadline(time.Now().Add(writeTime))
+	e.conn.SetWriteDeadline(e.writeDeadline())
 	if err := e.w.Flush(); err != nil {
 		return fmt.Errorf("%s: %w", e.name, err)
 	}

@@ -352,11 +352,15 @@ func (l *link) run(ctx context.Context) error {
 			cancel(err)
 		}
 	}()
+	release := context.AfterFunc(ctx, l.remote.leave) // so that nothing below waits for a remote that does not read
+	defer release()
 	b.notify(ctx, l, "1")
 	<-ctx.Done()
 	l.goodbye()
 	<-out
 	<-in
+	io.Copy(io.Discard, l.local.conn) // until the local broker has closed it, or a second is over
+	l.local.conn.Close()
 	<-alive
 	err := context.Cause(ctx)
 	if errors.Is(err, io.EOF) {
@@ -365,16 +369,19 @@ func (l *link) run(ctx context.Context) error {
 	return err
 }
 
-// goodbye tells the remote, as far as it still listens, and closes both connections.
+// goodbye tells both brokers, as far as they still listen, and closes the connection to the remote. The local broker closes
+// the other one: when it has, the session is free.
 func (l *link) goodbye() {
-	l.remote.conn.SetDeadline(time.Now().Add(time.Second))
+	l.remote.leave()
 	if c := &l.b.c; c.Notify && !c.NotifyLocal {
 		l.remote.write(&packet.Publish{Topic: []byte(c.notifyTopic()), Payload: []byte("0"), Retain: l.retain})
 	}
 	l.remote.write(&packet.Disconnect{})
 	l.remote.flush()
 	l.remote.conn.Close()
-	l.local.conn.Close()
+	l.local.leave()
+	l.local.write(&packet.Disconnect{})
+	l.local.flush()
 }
 
 // watch keeps the remote connection alive, and ends it when the remote is silent or a lazy bridge has nothing to do.

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/nightjarmq/nightjar/packet"
 )
 
 // stats is what a bridge tells about itself.
@@ -29,44 +31,89 @@ func (s *stats) set(state string, err error) {
 // interval is how often $SYS is updated.
 const interval = time.Second
 
-// publish keeps $SYS/broker/bridge/NAME up to date until ctx ends.
+// publish keeps $SYS/broker/bridge/NAME up to date until ctx ends, and says how it ended.
 func (b *Bridge) publish(ctx context.Context) {
 	last := map[string]string{}
 	var sent, received int64
-	for {
+	tell := func(ctx context.Context) {
 		for _, v := range b.values(&sent, &received) {
-			if last[v.name] == v.value {
-				continue
-			}
-			if b.local.Tell(ctx, "$SYS/broker/bridge/"+b.c.Name+"/"+v.name, []byte(v.value)) == nil {
+			if last[v.name] != v.value && b.local.Tell(ctx, b.topic(v), []byte(v.value)) == nil {
 				last[v.name] = v.value
 			}
 		}
-		if !sleep(ctx, interval) {
-			return
-		}
 	}
+	for tell(ctx); sleep(ctx, interval); {
+		tell(ctx)
+	}
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	tell(bounded)
+}
+
+// State is what a bridge tells about itself.
+type State struct {
+	State       string // starting, connecting, connected, disconnected, idle, ended
+	Error       string // the latest
+	Queued      int    // messages that wait for the remote
+	QueuedBytes int64
+
+	// Messages since the start.
+	Sent, Received, DroppedOut, DroppedIn, Refused int64
+}
+
+// State tells what the bridge does.
+func (b *Bridge) State() State {
+	s := &b.stats
+	s.mu.Lock()
+	now := State{State: s.state, Error: s.err}
+	s.mu.Unlock()
+	now.Queued, now.QueuedBytes = b.local.Queued(b.c.LocalClientID)
+	now.Sent, now.Received, now.Refused = s.sent.Load(), s.received.Load(), s.refused.Load()
+	now.DroppedOut, now.DroppedIn = s.droppedOut.Load(), s.droppedIn.Load()
+	return now
 }
 
 type value struct{ name, value string }
 
 // values are the topics below $SYS/broker/bridge/NAME. sent and received are the counts of the last time.
 func (b *Bridge) values(sent, received *int64) []value {
-	s := &b.stats
-	s.mu.Lock()
-	state, err := s.state, s.err
-	s.mu.Unlock()
-	queued, bytes := b.local.Queued(b.c.LocalClientID)
+	s := b.State()
 	n := func(v int64) string { return strconv.FormatInt(v, 10) }
-	out, in := s.sent.Load(), s.received.Load()
 	list := []value{
-		{"state", state}, {"error", err},
-		{"queue/messages", n(int64(queued))}, {"queue/bytes", n(bytes)},
-		{"messages/sent", n(out)}, {"messages/received", n(in)},
-		{"messages/sent/second", n(out - *sent)}, {"messages/received/second", n(in - *received)},
-		{"messages/dropped/out", n(s.droppedOut.Load())}, {"messages/dropped/in", n(s.droppedIn.Load())},
-		{"messages/refused", n(s.refused.Load())},
+		{"state", s.State}, {"error", s.Error},
+		{"queue/messages", n(int64(s.Queued))}, {"queue/bytes", n(s.QueuedBytes)},
+		{"messages/sent", n(s.Sent)}, {"messages/received", n(s.Received)},
+		{"messages/sent/second", n(s.Sent - *sent)}, {"messages/received/second", n(s.Received - *received)},
+		{"messages/dropped/out", n(s.DroppedOut)}, {"messages/dropped/in", n(s.DroppedIn)},
+		{"messages/refused", n(s.Refused)},
 	}
-	*sent, *received = out, in
+	*sent, *received = s.Sent, s.Received
 	return list
 }
+
+// Forget ends the local session of a bridge that does not run any more, and removes what it has published about itself.
+func (b *Bridge) Forget(ctx context.Context) error {
+	var none int64
+	for _, v := range b.values(&none, &none) {
+		if err := b.local.Tell(ctx, b.topic(v), nil); err != nil {
+			return err
+		}
+	}
+	if b.c.Notify {
+		if err := b.local.Tell(ctx, b.c.notifyTopic(), nil); err != nil {
+			return err
+		}
+	}
+	b.c.LocalCleanStart = true // and so it expires with its connection [MQTT-3.1.2-4]
+	e, _, err := b.openLocal(nil)
+	if err != nil {
+		return err
+	}
+	defer e.conn.Close()
+	if err := e.write(&packet.Disconnect{}); err != nil {
+		return err
+	}
+	return e.flush()
+}
+
+func (b *Bridge) topic(v value) string { return "$SYS/broker/bridge/" + b.c.Name + "/" + v.name }

@@ -5,16 +5,22 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"math"
 	"net"
 	"os"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/VictoriaMetrics/metrics"
 
 	"github.com/nightjarmq/nightjar/broker"
 	"github.com/nightjarmq/nightjar/internal/bridge"
@@ -34,41 +40,179 @@ func (h home) Tell(ctx context.Context, name string, payload []byte) error {
 	return h.b.Publish(ctx, broker.Message{Topic: name, Payload: payload, Retain: true})
 }
 
-// Run starts the bridges of c. The broker is to serve while the returned context lasts: that is until ctx ends and the
-// bridges have said goodbye. end ends them, and waits for that.
-func Run(ctx context.Context, b *broker.Broker, c *config.Config, log *slog.Logger) (serving context.Context, end func(), err error) {
+// Bridges are the bridges of a broker. Make it with New.
+type Bridges struct {
+	log    *slog.Logger
+	change chan Plan     // to the loop of Run
+	ended  chan struct{} // closed when that has ended
+
+	mu   sync.Mutex
+	b    *broker.Broker      // guarded by mu
+	live map[string]*running // guarded by mu; by name
+}
+
+// running is a bridge while it runs.
+type running struct {
+	*bridge.Bridge
+	block config.Bridge
+	stop  context.CancelFunc
+	ended chan struct{}
+}
+
+// Plan is what a configuration file says about bridges.
+type Plan []planned
+
+type planned struct {
+	block config.Bridge
+	c     bridge.Config
+}
+
+// New makes the bridges of a broker, none at first.
+func New(log *slog.Logger) *Bridges {
+	return &Bridges{log: log, change: make(chan Plan), ended: make(chan struct{}), live: make(map[string]*running)}
+}
+
+// Plan reads what c says, and changes nothing.
+func (s *Bridges) Plan(b *broker.Broker, c *config.Config) (list Plan, err error) {
 	if c == nil || len(c.Bridges) == 0 {
-		return ctx, func() {}, nil
+		return nil, nil
 	}
 	id, err := brokerID(b.Data())
 	if err != nil {
-		return ctx, nil, fmt.Errorf("name the broker to its bridges: %w", err)
+		return nil, fmt.Errorf("name the broker to its bridges: %w", err)
 	}
-	var list []*bridge.Bridge
 	for i := range c.Bridges {
 		bc, err := convert(&c.Bridges[i], id)
 		if err != nil {
-			return ctx, nil, err
+			return nil, err
 		}
-		list = append(list, bridge.New(bc, home{b}, log))
+		list = append(list, planned{c.Bridges[i], bc})
 	}
+	return list, nil
+}
+
+// Run starts the bridges of the plan. The broker is to serve while the returned context lasts: that is until ctx ends and the
+// bridges have said goodbye. end ends them, and waits for that.
+func (s *Bridges) Run(ctx context.Context, b *broker.Broker, list Plan) (serving context.Context, end func()) {
+	s.mu.Lock()
+	s.b = b
+	s.mu.Unlock()
 	ctx, cancel := context.WithCancel(ctx)
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
-	var work sync.WaitGroup
-	for _, b := range list {
-		work.Go(func() { b.Run(ctx) })
-	}
-	ended := make(chan struct{})
 	go func() {
-		defer close(ended)
-		work.Wait()
-		<-ctx.Done()
-		stop()
+		defer close(s.ended)
+		defer stop()
+		for {
+			s.apply(ctx, list)
+			select {
+			case <-ctx.Done():
+				s.apply(ctx, nil)
+				return
+			case list = <-s.change:
+			}
+		}
 	}()
 	return serving, func() {
 		cancel()
-		<-ended
-	}, nil
+		<-s.ended
+	}
+}
+
+// Change makes another plan hold: bridges that are missing in it end, with their sessions here; what is new or differs
+// starts.
+func (s *Bridges) Change(list Plan) {
+	select {
+	case s.change <- list:
+	case <-s.ended:
+	}
+}
+
+// apply ends and starts bridges. When ctx has ended it only ends, and sessions stay.
+func (s *Bridges) apply(ctx context.Context, list Plan) {
+	wanted := map[string]*planned{}
+	for i := range list {
+		wanted[list[i].block.Name] = &list[i]
+	}
+	s.mu.Lock()
+	live := maps.Clone(s.live)
+	s.mu.Unlock()
+	var gone []*running
+	for name, r := range live {
+		if w := wanted[name]; w != nil && same(&w.block, &r.block) && ctx.Err() == nil {
+			delete(wanted, name)
+			continue
+		}
+		r.stop()
+		gone = append(gone, r)
+	}
+	for _, r := range gone {
+		<-r.ended
+		s.mu.Lock()
+		delete(s.live, r.block.Name)
+		s.mu.Unlock()
+		w := wanted[r.block.Name]
+		if ctx.Err() == nil && (w == nil || w.block.LocalClientID != r.block.LocalClientID) {
+			if err := r.Forget(ctx); err != nil {
+				s.log.Warn("the session of a bridge that is gone", "bridge", r.block.Name, "err", err)
+			}
+		}
+	}
+	for i := range list {
+		if w := wanted[list[i].block.Name]; w != nil && ctx.Err() == nil {
+			s.start(ctx, w)
+		}
+	}
+}
+
+func (s *Bridges) start(ctx context.Context, w *planned) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	own, stop := context.WithCancel(ctx)
+	r := &running{
+		Bridge: bridge.New(w.c, home{s.b}, s.log.With("configured", w.block.Pos.String())),
+		block:  w.block, stop: stop, ended: make(chan struct{}),
+	}
+	s.live[w.block.Name] = r
+	go func() {
+		defer close(r.ended)
+		r.Bridge.Run(own)
+	}()
+}
+
+// same reports whether two blocks mean the same, wherever they stand.
+func same(a, b *config.Bridge) bool {
+	x, y := *a, *b
+	x.Pos, y.Pos = config.Pos{}, config.Pos{}
+	return reflect.DeepEqual(x, y)
+}
+
+// WriteMetrics writes what the bridges do, in the text format of Prometheus.
+func (s *Bridges) WriteMetrics(w io.Writer) {
+	s.mu.Lock()
+	live := maps.Clone(s.live)
+	s.mu.Unlock()
+	for _, name := range slices.Sorted(maps.Keys(live)) {
+		st := live[name].State()
+		up := int64(0)
+		if st.State == "connected" {
+			up = 1
+		}
+		gauge := func(metric string, v int64) {
+			metrics.WriteGaugeUint64(w, fmt.Sprintf("nightjar_bridge_%s{bridge=%q}", metric, name), uint64(max(v, 0)))
+		}
+		counter := func(metric, labels string, v int64) {
+			metrics.WriteCounterUint64(w, fmt.Sprintf("nightjar_bridge_%s_total{bridge=%q%s}", metric, name, labels), uint64(v))
+		}
+		gauge("connected", up)
+		gauge("queue_messages", int64(st.Queued))
+		gauge("queue_bytes", st.QueuedBytes)
+		counter("sent", "", st.Sent)
+		counter("received", "", st.Received)
+		counter("dropped", `,direction="out"`, st.DroppedOut)
+		counter("dropped", `,direction="in"`, st.DroppedIn)
+		counter("refused", "", st.Refused)
+		metrics.WriteGaugeUint64(w, fmt.Sprintf("nightjar_bridge_state{bridge=%q,state=%q}", name, st.State), 1)
+	}
 }
 
 // Queues are the limits of what waits for the bridges of c here.

@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"reflect"
 	"slices"
 	"sync"
 	"time"
@@ -91,9 +90,14 @@ func (v *service) reload() error {
 	next.rules.Follow(v.plan.rules)
 	v.logKeys(next.cfg.Listeners)
 	v.offerAPI(next.cfg.Listeners)
+	list, err := v.bridges.Plan(v.b, next.conf)
+	if err != nil {
+		return err
+	}
 	if err := v.b.Reload(next.cfg); err != nil {
 		return err
 	}
+	v.bridges.Change(list)
 	v.tellLater(next)
 	v.plan = next
 	if err := v.log.Reconfigure(next.log); err != nil { // the rest holds
@@ -112,7 +116,6 @@ func (v *service) tellLater(next *plan) {
 		"pid_file":                     was.PIDFile != now.PIDFile,
 		"sys_interval":                 was.SysInterval != now.SysInterval,
 		"global_max_connections":       was.Limits.MaxConnections != now.Limits.MaxConnections,
-		"bridges":                      !reflect.DeepEqual(was.Bridges, now.Bridges),
 	} {
 		if changed {
 			v.say.Warn("a change of the configuration waits for a restart", "what", what)

@@ -88,7 +88,7 @@ var otherwise = []struct {
 	{"set_tcp_nodelay", config.Ignored, "small packets are always sent at once, many of them together"},
 	{"bridge_max_topic_alias", config.Ignored, "topics are sent in full"},
 	{"bridge_tcp_user_timeout", config.Ignored, "a silent connection ends after one and a half times keepalive_interval"},
-	{"bridge_reload_type", config.Ignored, "a changed bridge waits for a restart"},
+	{"bridge_reload_type", config.Ignored, "a reload restarts a changed bridge at once"},
 	{"local_username", config.Ignored, "bridges need no account here"},
 	{"local_password", config.Ignored, "bridges need no account here"},
 	{"persistent_client_expiration", config.Changed, "it also bounds the Session Expiry Interval of 5.0 clients, which are told"},

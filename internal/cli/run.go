@@ -28,6 +28,7 @@ type service struct {
 	b       *broker.Broker
 	keys    *os.File // of --tls-keylog, else nil
 	api     *admin.API
+	bridges *bridges.Bridges
 
 	mu   sync.Mutex // held by who reloads
 	plan *plan      // what holds
@@ -40,7 +41,8 @@ func (s *serveCommand) run(ctx context.Context, version string, io Streams) int 
 		return exitUsage
 	}
 	defer log.Close()
-	v := &service{cmd: s, version: version, io: io, log: log, say: log.Logger(), api: admin.New(version)}
+	v := &service{cmd: s, version: version, io: io, log: log, say: log.Logger(), bridges: bridges.New(log.Logger())}
+	v.api = admin.New(version, v.bridges.WriteMetrics)
 	if v.plan, err = s.plan(io, v.say); err != nil {
 		fmt.Fprintf(io.Err, "%s: %v\n", s.name(), err)
 		return exitUsage
@@ -94,6 +96,10 @@ func (v *service) serve(ctx context.Context) error {
 		return err
 	}
 	v.api.Attach(v.b)
+	list, err := v.bridges.Plan(v.b, v.plan.conf)
+	if err != nil {
+		return err
+	}
 	if c := v.plan.conf; c != nil && c.PIDFile != "" {
 		defer os.Remove(c.PIDFile)
 	}
@@ -103,10 +109,7 @@ func (v *service) serve(ctx context.Context) error {
 	defer v.attend(ctx)()
 	defer tellManager(ctx, v.b, manager)()
 	defer keepHeap(ctx)()
-	serving, end, err := bridges.Run(ctx, v.b, v.plan.conf, v.say)
-	if err != nil {
-		return err
-	}
+	serving, end := v.bridges.Run(ctx, v.b, list)
 	defer end()
 	v.announce("running")
 	err = v.b.Run(serving)

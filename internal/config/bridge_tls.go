@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"strings"
 )
 
 // BridgeTLSConfig is how a bridge encrypts; nil if it does not.
@@ -21,7 +22,7 @@ func BridgeTLSConfig(b *Bridge) (*tls.Config, error) {
 	if t.CAFile != "" || t.CAPath != "" {
 		pool, err := l.authorities()
 		if err != nil {
-			return nil, err
+			return nil, ofBridge(err)
 		}
 		c.RootCAs = pool
 	}
@@ -31,7 +32,7 @@ func BridgeTLSConfig(b *Bridge) (*tls.Config, error) {
 	if t.CertFile != "" {
 		pair, err := l.keyPair()
 		if err != nil {
-			return nil, err
+			return nil, ofBridge(err)
 		}
 		c.Certificates = []tls.Certificate{pair}
 	}
@@ -46,6 +47,15 @@ func BridgeTLSConfig(b *Bridge) (*tls.Config, error) {
 		c.CipherSuites = known
 	}
 	return c, nil
+}
+
+// ofBridge makes an error about a listener's files one about a bridge's.
+func ofBridge(err error) error {
+	var e *Error
+	if errors.As(err, &e) && !strings.HasPrefix(e.Word, "bridge_") {
+		e.Word = "bridge_" + e.Word
+	}
+	return err
 }
 
 // verifyChain verifies everything but the host name.

@@ -28,10 +28,11 @@ var mayImport = map[string][]string{
 		"internal/timer", "internal/transport"},
 	"internal/conn": {"packet", "topic", "internal/hub", "internal/message", "internal/ration", "internal/session", "internal/store",
 		"internal/timer", "internal/transport"},
-	"internal/admin":  {"packet", "broker", "github.com/VictoriaMetrics/metrics"},
-	"internal/bridge": {"packet", "topic"},
-	"internal/bench":  {"packet", "github.com/gobwas/ws"},
-	"cmd/nightjar":    {"internal/cli"},
+	"internal/admin":   {"packet", "broker", "github.com/VictoriaMetrics/metrics"},
+	"internal/bridge":  {"packet", "topic"},
+	"internal/bridges": {"packet", "topic", "broker", "internal/bridge", "internal/config", "github.com/VictoriaMetrics/metrics"},
+	"internal/bench":   {"packet", "github.com/gobwas/ws"},
+	"cmd/nightjar":     {"internal/cli"},
 }
 
 // importedBy says who may import a package outside of tests.
