@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	osuser "os/user"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -284,6 +285,53 @@ func TestFilesChange(t *testing.T) {
 	h.p.stderr.Until(t, "not taken up", "not hashed")
 	h.pub("a", "-u", "bob", "-P", "secret", "-t", "door", "-m", "bob still", "-q", "1")
 	expect(t, ann, "bob still")
+}
+
+// The files of most tutorials: a listener, a password file that mosquitto_passwd -c made, persistence, and include_dir.
+// What root adds to its password file is no longer readable for who the broker has become: the log says so, and to give
+// the file away is enough.
+func TestTutorialFiles(t *testing.T) {
+	h := newHouse(t)
+	if err := os.Chmod(h.dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	user := ""
+	if os.Geteuid() == 0 {
+		user = "user nobody\n"
+	}
+	if err := os.Mkdir(h.path("conf.d"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	h.write("mosquitto.conf", user+"persistence true\npersistence_location <dir>/lib/\ninclude_dir <dir>/conf.d\n")
+	h.write("conf.d/local.conf", "listener <a>\nallow_anonymous false\npassword_file <dir>/pwfile\n")
+	run(t, "", "mosquitto_passwd", "-c", "-b", h.path("pwfile"), "ann", "secret")
+	if err := os.Chmod(h.path("pwfile"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	h.open()
+	h.pub("a", "-u", "ann", "-P", "secret", "-t", "door", "-m", "open", "-r", "-q", "1")
+	p := start(t, "mosquitto_pub", "-p", h.ports["a"], "-t", "door", "-m", "x")
+	if code := p.exit(t); code != 5 {
+		t.Errorf("without a name: exit status %d", code)
+	}
+	if user == "" {
+		return
+	}
+	run(t, "", "mosquitto_passwd", "-b", h.path("pwfile"), "bob", "secret")
+	h.p.stderr.Until(t, "not taken up", "permission denied", "chown")
+	owner, err := osuser.Lookup("nobody")
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := strconv.Atoi(owner.Uid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chown(h.path("pwfile"), id, -1); err != nil {
+		t.Fatal(err)
+	}
+	h.p.stderr.Until(t, "were taken up")
+	h.pub("a", "-u", "bob", "-P", "secret", "-t", "door", "-m", "bob", "-q", "1")
 }
 
 // A process of root becomes the user that the file names, who then owns the data.

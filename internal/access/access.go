@@ -3,6 +3,7 @@ package access
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 
 	"github.com/nightjarmq/nightjar/internal/auth"
@@ -164,6 +165,9 @@ func load[T any](known map[string]*T, path string, read func(string) (*T, error)
 		return v, nil
 	}
 	v, err := read(path)
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, fmt.Errorf("%w: let the user that the broker runs as read it, as with chown", err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -229,7 +233,7 @@ func (r *Rules) warn(log *slog.Logger) {
 	}
 	for path, what := range secret {
 		if open, err := auth.Exposed(path); err == nil && open {
-			log.Warn("everybody on this machine may read "+what+": chmod 600 it", "file", path)
+			log.Warn("everybody on this machine may read "+what+": give it to the user of the broker and chmod 600 it", "file", path)
 		}
 	}
 	for path, a := range r.acls {

@@ -175,6 +175,7 @@ func (v *service) watch(ctx context.Context) {
 	defer w.Close()
 	due := time.NewTimer(time.Hour)
 	defer due.Stop()
+	failed := false // the files could not be read: another owner or mode may help
 	for {
 		for _, f := range v.files() {
 			if err := w.Add(filepath.Dir(f)); err != nil { // again and again is once
@@ -185,7 +186,7 @@ func (v *service) watch(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case e := <-w.Events:
-			if v.concerns(e) {
+			if (failed || e.Op != fsnotify.Chmod) && v.concerns(e) {
 				due.Reset(settle)
 			}
 		case err := <-w.Errors:
@@ -195,6 +196,7 @@ func (v *service) watch(ctx context.Context) {
 			v.mu.Lock()
 			err := v.renew()
 			v.mu.Unlock()
+			failed = err != nil
 			if err != nil {
 				v.say.Error("changed files were not taken up; the old ones hold", "err", err)
 			} else {
@@ -207,9 +209,6 @@ func (v *service) watch(ctx context.Context) {
 // concerns reports whether one of our files changed, or the directory of a link to
 // it, as Kubernetes does it.
 func (v *service) concerns(e fsnotify.Event) bool {
-	if e.Op == fsnotify.Chmod {
-		return false
-	}
 	for _, f := range v.files() {
 		if filepath.Clean(f) == filepath.Clean(e.Name) || filepath.Base(e.Name) == "..data" || filepath.Dir(filepath.Clean(e.Name)) == filepath.Clean(f) {
 			return true

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -218,6 +219,50 @@ func (k *checkCommand) run(io Streams) int {
 		return exitUsage
 	}
 	return exitOK
+}
+
+// convertCommand writes a mosquitto.conf as a nightjar.toml.
+type convertCommand struct {
+	File   string `arg:"" help:"The mosquitto.conf." type:"path"`
+	Output string `short:"o" help:"Write the nightjar.toml to this file, which must not be there yet. Default: standard output." placeholder:"FILE" type:"path"`
+}
+
+func (k *convertCommand) run(io Streams) int {
+	if err := k.convert(io); err != nil {
+		fmt.Fprintf(io.Err, "nightjar: convert: %v\n", err)
+		return exitUsage
+	}
+	return exitOK
+}
+
+func (k *convertCommand) convert(io Streams) error {
+	c, report, err := config.Load(k.File)
+	if err != nil {
+		return err
+	}
+	text, err := config.Convert(c)
+	if err != nil {
+		return err
+	}
+	for i := range report.Entries {
+		if e := &report.Entries[i]; e.Fate == config.Ignored {
+			fmt.Fprintf(io.Err, "left out: %s\n", e)
+		}
+	}
+	text = append([]byte("# The same as "+k.File+".\n\n"), text...)
+	if k.Output == "" {
+		_, err := io.Out.Write(text)
+		return err
+	}
+	f, err := os.OpenFile(k.Output, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) // bridges may have passwords
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%s is there already: remove it, or choose another name", k.Output)
+	}
+	if err != nil {
+		return fmt.Errorf("write the configuration: %w", err)
+	}
+	_, err = f.Write(text)
+	return errors.Join(err, f.Close())
 }
 
 // bridgeCommand is about bridges.

@@ -129,3 +129,32 @@ func TestExplainRunning(t *testing.T) {
 		t.Errorf("status %d:\n%s", code, out)
 	}
 }
+
+// A mosquitto.conf becomes a nightjar.toml from which the same broker is made; a file
+// that is there stays as it is.
+func TestConvertCommand(t *testing.T) {
+	h := &house{t: t, dir: t.TempDir(), ports: map[string]string{"a": "1883"}}
+	conf := h.write("m.conf", h.fill("listener <a>\nallow_anonymous true\nmax_qos 1\nautosave_interval 5\npersistence true\npersistence_location <dir>\n"))
+	var out, notes bytes.Buffer
+	code := Main(t.Context(), "test", []string{"nightjar", "convert", conf, "-o", h.dir + "/n.toml"}, Streams{Out: &out, Err: &notes, Env: os.Getenv})
+	if code != 0 || !strings.Contains(notes.String(), "left out") || !strings.Contains(notes.String(), "m.conf:4: ignored: autosave_interval 5") {
+		t.Fatalf("status %d: %s", code, &notes)
+	}
+	was, _, err := fromFile(conf, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	is, _, err := fromFile(h.dir+"/n.toml", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if is.Data != was.Data || is.Data != h.dir+"/nightjar" || len(is.Listeners) != 1 || *is.Listeners[0].MaxQoS != 1 || !is.Listeners[0].Anonymous || is.Listeners[0].Address != was.Listeners[0].Address {
+		t.Errorf("%+v is not %+v", is, was)
+	}
+	if code := Main(t.Context(), "test", []string{"nightjar", "convert", conf, "-o", h.dir + "/n.toml"}, Streams{Out: &out, Err: &notes, Env: os.Getenv}); code != exitUsage || !strings.Contains(notes.String(), "is there already") {
+		t.Errorf("status %d: %s", code, &notes)
+	}
+	if code := Main(t.Context(), "test", []string{"nightjar", "convert", conf}, Streams{Out: &out, Err: &notes, Env: os.Getenv}); code != 0 || !strings.Contains(out.String(), "qos = 1") {
+		t.Errorf("status %d: %s", code, &out)
+	}
+}

@@ -17,6 +17,7 @@ type root struct {
 	Serve serveCommand `cmd:"" default:"withargs" help:"Run the broker. This is what nightjar does without a command."`
 	Check checkCommand `cmd:"" help:"Say what each line of a mosquitto.conf does here."`
 
+	Convert convertCommand `cmd:"" help:"Write a mosquitto.conf as a nightjar.toml that says the same."`
 	Explain explainCommand `cmd:"" help:"Say whether a client may publish, subscribe to or receive something, and which line decides."`
 
 	Bridge bridgeCommand `cmd:"" help:"Look at bridges to other brokers."`
@@ -96,6 +97,8 @@ func Main(ctx context.Context, version string, args []string, io Streams) int {
 	switch parsed.Command() {
 	case "check <file>":
 		return cmds.Check.run(io)
+	case "convert <file>":
+		return cmds.Convert.run(io)
 	case "explain <client> <action> <topic>":
 		return cmds.Explain.run(ctx, io)
 	case "bridge test <file>":

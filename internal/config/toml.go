@@ -49,6 +49,7 @@ type tomlLimits struct {
 	QueueFull          string   `toml:"queue_full"` // drop-newest or drop-oldest
 	PacketBytes        *amount  `toml:"packet_bytes"`
 	PayloadBytes       *amount  `toml:"payload_bytes"`
+	HTTPHeader         *amount  `toml:"http_header_bytes"`
 	Sessions           *amount  `toml:"sessions"`
 	UserSessions       *amount  `toml:"user_sessions"`
 	Subscriptions      *amount  `toml:"subscriptions"` // of one client
@@ -89,6 +90,7 @@ type tomlListener struct {
 	Connections    *amount  `toml:"connections"`
 	QoS            *int     `toml:"qos"`
 	TopicAliases   *amount  `toml:"topic_aliases"`
+	AliasesOut     *amount  `toml:"topic_aliases_out"`
 	Versions       []int    `toml:"versions"`
 	Proxy          int      `toml:"proxy_protocol"`
 	ProxyTLS       bool     `toml:"proxy_require_tls"`

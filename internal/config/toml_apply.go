@@ -26,7 +26,7 @@ func (r *reader) general(d *document) {
 		MaxInflightMessages: l.InflightMessages.value(), MaxInflightBytes: l.InflightBytes.value(),
 		MaxQueuedMessages: l.QueuedMessages.value(), MaxQueuedBytes: l.QueuedBytes.value(), DropOldest: l.QueueFull == dropOldest,
 		MaxPacketSize: l.PacketBytes.value(), MessageSizeLimit: l.PayloadBytes.value(),
-		MaxClients: l.Sessions.value(), MaxConnections: l.Connections.value(), Memory: l.Memory.value(),
+		MaxClients: l.Sessions.value(), MaxConnections: l.Connections.value(), Memory: l.Memory.value(), HTTPHeader: l.HTTPHeader.value(),
 		MaxUserClients: l.UserSessions.value(), MaxSubscriptions: l.Subscriptions.value(),
 		MaxRetained: l.RetainedMessages.value(), MaxRetainedBytes: l.RetainedBytes.value(),
 		ReceiveMaximum: l.ReceiveMaximum.value(), LenientReceive: no(l.EnforceReceive), ConnectRate: l.ConnectRate.value(),
@@ -159,7 +159,7 @@ func (r *reader) tomlListener(d *document, t *tomlListener) {
 	}
 	r.tomlAddress(l, t)
 	l.Interface, l.MountPoint, l.HTTPDir, l.Origins = t.Device, t.MountPoint, t.Files, t.Origins
-	l.MaxConnections, l.MaxTopicAlias = t.Connections.value(), t.TopicAliases.value()
+	l.MaxConnections, l.MaxTopicAlias, l.MaxTopicAliasOut = t.Connections.value(), t.TopicAliases.value(), t.AliasesOut.value()
 	l.ProxyProtocol, l.ProxyRequireTLS, l.UsernameAsClientID = t.Proxy, t.ProxyTLS, t.UserIsClientID
 	r.tomlRanges(l, t)
 	switch t.UserFrom {
@@ -229,7 +229,7 @@ func (r *reader) tomlRanges(l *listener, t *tomlListener) {
 	if t.MountPoint != "" && topic.ValidateName(t.MountPoint) != nil {
 		r.refuseKey("mount_point", quote(t.MountPoint)+" is not a topic name", "write it without + and #")
 	}
-	if l.MaxTopicAlias > 65535 {
+	if max(l.MaxTopicAlias, l.MaxTopicAliasOut) > 65535 {
 		r.refuseKey("topic_aliases", "more than 65535", "write less")
 	}
 }
