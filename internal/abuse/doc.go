@@ -31,7 +31,7 @@
 //	20   more than the receiver takes               not sent to it, and its place is free            script 082-maximum-packet-out, internal/session.TestTooBig
 //	21   dribbling before and after CONNECT         closed in time: only whole packets count         TestDribble, script 074-connect-timeout, script 072-keep-alive, internal/transport.TestUnready
 //	22   a receiver that does not read              bounded in bytes; dropped by cause; cut off      TestMemoryCeiling, internal/transport.TestSuite, internal/script.TestSlowReceiver
-//	23   floods of anything                         0x97, 0x9F or closed at the quota; linear cost   TestQuotas, TestUserQuota, TestRetainedBytes, TestConnectRate, TestConnectionFlood, TestFilesRunOut, TestManyLookups, TestLinear, script 066-quotas, broker.TestRetainedOfMany
+//	23   floods of anything                         0x97, 0x9F or closed at the quota; linear cost   TestQuotas, TestManyShares, TestUserQuota, TestRetainedBytes, TestConnectRate, TestConnectionFlood, TestFilesRunOut, TestManyLookups, TestLinear, script 066-quotas, broker.TestRetainedOfMany
 //	24   takeover by the same user                  the old one gets 0x8E; wills as they should      TestTakeoverStorm, script 033-takeover
 //	25   takeover by another user                   the newcomer gets 0x87, or 5                     TestForeignTakeover, script 016-connect-password
 //	26   ways around the access list                refused on the way in and on the way out         TestAccessWaysIn, TestAccessWaysOut, TestAccessTakenBack, internal/auth.TestNeverSubstituted, internal/auth.TestSubscribe, internal/dynsec.TestDecisions

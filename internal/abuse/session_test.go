@@ -108,3 +108,38 @@ func TestShares(t *testing.T) {
 	local.send(&packet.Subscribe{PacketID: 1, Filters: []packet.SubscribeFilter{{Filter: "$share/g/t", Options: packet.Options{NoLocal: true}}}})
 	local.ended(packet.ProtocolError)
 }
+
+// TestManyShares: a message goes once to each of very many shared subscriptions of
+// one topic, whoever has how many of them, and once more to whom it goes anyway.
+// [MQTT-4.8.2-4] [MQTT-3.3.4-5]
+func TestManyShares(t *testing.T) {
+	const clients, shares = 5, 20
+	_, addr := start(t, broker.Config{})
+	hello := func(i int) *packet.Connect {
+		return &packet.Connect{Version: packet.V5, ClientID: fmt.Sprint("s", i), SessionExpiry: packet.Some[uint32](100)}
+	}
+	for i := range clients {
+		p := joinAs(t, addr, hello(i))
+		p.subscribe(1, append(names(fmt.Sprint("$share/", i, "-%d/t"), shares), "t")...)
+		if i%2 == 0 { // some are there, some are not
+			p.send(&packet.Disconnect{})
+			p.closed()
+		}
+	}
+	w := join(t, addr, packet.V5, "w")
+	w.publish("t", "1", false)
+	w.publish("t", "2", false)
+	for i := range clients {
+		got := map[string]int{}
+		p := joinAs(t, addr, hello(i))
+		for range 2 * (shares + 1) {
+			k := p.want(packet.TypePublish).(*packet.Publish)
+			got[string(k.Payload)]++
+			p.send(&packet.Puback{PacketID: k.PacketID})
+		}
+		if got["1"] != shares+1 || got["2"] != shares+1 {
+			t.Errorf("client %d got %v", i, got)
+		}
+		p.alive()
+	}
+}

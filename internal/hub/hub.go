@@ -273,6 +273,8 @@ type Local struct {
 	recs      []store.Record
 	to        []store.Recipient
 	again     []store.Recipient
+	sought    int                      // how often to was searched
+	known     map[store.SessionID]bool // the sessions of to; nil while it is searched rarely
 	pending   []pending
 	changes   changes
 	scratch   []byte

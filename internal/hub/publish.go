@@ -80,7 +80,10 @@ func (h *Hub) distribute(b *transport.Batch, l *Local, from *Client, pub *messag
 }
 
 // begin empties what the last message has left.
-func (l *Local) begin() { l.to, l.again, l.pending = l.to[:0], l.again[:0], l.pending[:0] }
+func (l *Local) begin() {
+	l.to, l.again, l.pending = l.to[:0], l.again[:0], l.pending[:0]
+	l.sought, l.known = 0, nil
+}
 
 // submit stores what concerns durable state in one piece, and then lets the
 // copies for connected durable sessions leave behind it.
@@ -129,12 +132,33 @@ func (l *Local) publishedRecords(pub *message.Publication) []store.Record {
 // of a shared subscription beside one of its own has a record to itself.
 // [MQTT-3.3.4-5]
 func (l *Local) addRecipient(r store.Recipient, share string) (rec int) {
-	if share != "" && slices.ContainsFunc(l.to, func(o store.Recipient) bool { return o.Session == r.Session }) {
+	if share != "" && l.has(r.Session) {
 		l.again = append(l.again, r)
 		return len(l.again)
 	}
 	l.to = append(l.to, r)
+	if l.known != nil {
+		l.known[r.Session] = true
+	}
 	return 0
+}
+
+// fewSought is how often the recipients of one message are searched one by one:
+// with many shared subscriptions of one topic that would be quadratic.
+const fewSought = 16
+
+// has reports whether the session is a recipient of the message.
+func (l *Local) has(id store.SessionID) bool {
+	if l.known == nil {
+		if l.sought++; l.sought <= fewSought {
+			return slices.ContainsFunc(l.to, func(o store.Recipient) bool { return o.Session == id })
+		}
+		l.known = make(map[store.SessionID]bool, 2*len(l.to))
+		for i := range l.to {
+			l.known[l.to[i].Session] = true
+		}
+	}
+	return l.known[id]
 }
 
 // deliver gives one copy to one client and returns 1 if it took it.
