@@ -3,8 +3,13 @@
 package realclients
 
 import (
+	"crypto"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
-	"math/rand/v2"
+	"math/big"
+	mathrand "math/rand/v2"
 	"net"
 	"os"
 	osuser "os/user"
@@ -44,7 +49,7 @@ func newHouse(t testing.TB) *house {
 func quietPort(t testing.TB) string {
 	t.Helper()
 	for range 100 {
-		p := strconv.Itoa(20_000 + rand.IntN(12_000))
+		p := strconv.Itoa(20_000 + mathrand.IntN(12_000))
 		if l, err := net.Listen("tcp", "127.0.0.1:"+p); err == nil {
 			l.Close()
 			return p
@@ -332,6 +337,72 @@ func TestTutorialFiles(t *testing.T) {
 	}
 	h.p.stderr.Until(t, "were taken up")
 	h.pub("a", "-u", "bob", "-P", "secret", "-t", "door", "-m", "bob", "-q", "1")
+}
+
+// revoke writes the list of the authority's certificates that are revoked.
+func (h *house) revoke(serials ...int64) {
+	h.t.Helper()
+	der := func(name string) []byte {
+		b, err := os.ReadFile(h.path(name))
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		block, _ := pem.Decode(b)
+		return block.Bytes
+	}
+	ca, err := x509.ParseCertificate(der("ca.crt"))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	key, err := x509.ParsePKCS8PrivateKey(der("ca.key"))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	list := &x509.RevocationList{Number: big.NewInt(time.Now().UnixNano()), ThisUpdate: time.Now().Add(-time.Minute), NextUpdate: time.Now().Add(time.Hour)}
+	for _, n := range serials {
+		list.RevokedCertificateEntries = append(list.RevokedCertificateEntries, x509.RevocationListEntry{SerialNumber: big.NewInt(n), RevocationTime: time.Now()})
+	}
+	b, err := x509.CreateRevocationList(rand.Reader, list, ca, key.(crypto.Signer))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.write("list.crl", string(pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: b})))
+}
+
+// A client's certificate is its user name, by its common name or the whole subject, and the access list is about that;
+// nobody comes without one, with one of another authority, or with one that was revoked while the broker runs.
+func TestCertificateNames(t *testing.T) {
+	h := newHouse(t)
+	certify(t, h)
+	h.revoke()
+	const secure = "certfile <dir>/server.crt\nkeyfile <dir>/server.key\ncafile <dir>/ca.crt\ncrlfile <dir>/list.crl\nrequire_certificate true\n"
+	h.write("acl", "user server\ntopic readwrite by/name\nuser CN=server\ntopic readwrite by/subject\n")
+	h.write("mosquitto.conf", "user root\nacl_file <dir>/acl\nlistener <a> 127.0.0.1\n"+secure+"use_identity_as_username true\nlistener <b> 127.0.0.1\n"+secure+"use_subject_as_username true\n")
+	h.open()
+	pub := func(port, who, topic string) string {
+		return h.runLine("mosquitto_pub --cafile <dir>/ca.crt -h localhost -V 5 -p " + port + " -t " + topic + " -m y -q 1 -u liar -P x" + who)
+	}
+	const server, other, done = " --cert <dir>/server.crt --key <dir>/server.key", " --cert <dir>/other.crt --key <dir>/other.key", "exit status 0: "
+	if got := pub("<a>", server, "by/name"); got != done {
+		t.Errorf("by name: %s", got)
+	}
+	h.p.stderr.Until(t, "New client connected", "u'server'")
+	if got := pub("<b>", server, "by/subject"); got != done {
+		t.Errorf("by subject: %s", got)
+	}
+	h.p.stderr.Until(t, "New client connected", "u'CN=server'")
+	pub("<b>", server, "by/name")
+	h.p.stderr.Until(t, "not allowed", "user CN=server", "no rule grants it")
+	for what, who := range map[string]string{"none": "", "foreign": other} {
+		if got := pub("<a>", who, "by/name"); got == done {
+			t.Errorf("%s: let in", what)
+		}
+	}
+	h.revoke(2)
+	h.p.stderr.Until(t, "certificates", "taken up")
+	if got := pub("<a>", server, "by/name"); got == done {
+		t.Error("revoked: let in")
+	}
 }
 
 // A process of root becomes the user that the file names, who then owns the data.

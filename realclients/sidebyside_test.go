@@ -275,7 +275,7 @@ func certify(t testing.TB, h *house) {
 		c := &x509.Certificate{
 			SerialNumber: big.NewInt(int64(i + 1)), Subject: pkix.Name{CommonName: name}, DNSNames: []string{"localhost"},
 			NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), BasicConstraintsValid: true, IsCA: name != "server",
-			KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+			KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 		}
 		parent, parentKey := c, key
 		if name == "server" {

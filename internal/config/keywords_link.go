@@ -48,6 +48,9 @@ func bridgeLinkKeywords() []Keyword {
 		{Name: "bridge_tcp_user_timeout", Scope: OfBridge, Type: "milliseconds", Since: "2.1", Help: "How long sent data may stay unacknowledged.", Fate: Kept,
 			set: bridgeNumber(0, math.MaxInt32, func(b *Bridge, n int) { b.UserTimeout = time.Duration(n) * time.Millisecond })},
 
+		{Name: "bridge_mptcp", Scope: OfBridge, Type: bools, Default: "false", Since: "2.1", Help: "Connect with Multipath TCP.", Fate: Ignored,
+			Why: "bridges connect with plain TCP, which every broker accepts", set: boolean},
+
 		{Name: "bridge_cafile", Scope: OfBridge, Type: "path", Help: "Authorities that signed the other broker's certificate.", Fate: Kept,
 			set: text(func(b *Bridge) *string { return &b.TLS.CAFile })},
 		{Name: "bridge_capath", Scope: OfBridge, Type: "path", Help: "Directory of such authorities.", Fate: Kept,

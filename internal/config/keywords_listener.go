@@ -80,6 +80,8 @@ func listenerKeywords() []Keyword {
 				r.listener().ProxyProtocol = n
 				return err
 			}},
+		{Name: "mptcp", Scope: OfListener, Type: bools, Default: "false", Since: "2.1", Help: "Accept Multipath TCP.", Fate: Changed,
+			Why: "it is accepted wherever the system has it, whatever is said here", set: boolean},
 		{Name: "proxy_protocol_v2_require_tls", Scope: OfListener, Type: bools, Default: "false", Since: "2.1", Help: "Refuse what reached the proxy without TLS.", Fate: Kept,
 			set: flag(func(r *reader) *bool { return &r.listener().ProxyRequireTLS })},
 	}

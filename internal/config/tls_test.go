@@ -194,6 +194,38 @@ func TestTLS(t *testing.T) {
 	}
 }
 
+// The protocol of nightjar.toml's tls.alpn is agreed on, and a client that wants
+// another one only is refused.
+func TestALPN(t *testing.T) {
+	dir := t.TempDir()
+	ca := newAuthority(t, dir, "ca")
+	ca.issue("server", 0)
+	c, _, err := parseTOML(strings.ReplaceAll("[[listener]]\naddress = ':1'\ntls = { certificate = 'DIR/server.crt', key = 'DIR/server.key', alpn = ['mqtt'] }\n", "DIR", dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := TLSConfig(&c.Listeners[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AddCert(ca.cert)
+	for offer, ok := range map[string]bool{"mqtt": true, "h2": false, "": true} {
+		client := &tls.Config{RootCAs: pool, ServerName: "localhost"}
+		want := ""
+		if offer != "" {
+			client.NextProtos = []string{offer}
+		}
+		if offer != "" && ok {
+			want = offer
+		}
+		state, err := shake(t, r.Config(), client)
+		if (err == nil) != ok || ok && state.NegotiatedProtocol != want {
+			t.Errorf("%q: %v, agreed on %q", offer, err, state.NegotiatedProtocol)
+		}
+	}
+}
+
 // A listener that does not encrypt has no configuration; files that cannot be
 // used are named, with what to do.
 func TestTLSErrors(t *testing.T) {
