@@ -68,7 +68,7 @@ func (r *Retained[V]) Delete(name string) (old V, existed bool) {
 	return old, true
 }
 
-// Last returns the number of the last Set: they are counted. See [Retained.MatchUntil].
+// Last returns the number of the last Set: they are counted. See [Retained.Search].
 func (r *Retained[V]) Last() uint64 {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
@@ -90,12 +90,7 @@ func (r *Retained[V]) Len() int {
 // the call; a name that is set or deleted meanwhile is yielded once or not at all, whereby a value may be yielded that
 // was deleted an instant ago.
 func (r *Retained[V]) Match(filter string, yield func(name string, v V) bool) bool {
-	return r.MatchUntil(filter, math.MaxUint64, yield)
-}
-
-// MatchUntil is Match without the values that were set after the Set with the number last.
-func (r *Retained[V]) MatchUntil(filter string, last uint64, yield func(name string, v V) bool) bool {
-	for s := r.Search(filter, last); !s.Done(); {
+	for s := r.Search(filter, math.MaxUint64); !s.Done(); {
 		s.next(atOnce)
 		for _, it := range s.found {
 			if !yield(it.name, it.v) {
@@ -106,7 +101,8 @@ func (r *Retained[V]) MatchUntil(filter string, last uint64, yield func(name str
 	return true
 }
 
-// Search begins a MatchUntil that goes on step by step. It looks at nothing before the first Next.
+// Search begins a Match that goes on step by step, without the values that were set after the Set with the number last. It
+// looks at nothing before the first Next.
 func (r *Retained[V]) Search(filter string, last uint64) *Search[V] {
 	first, _, _ := topic.NextLevel(filter)
 	s := &Search[V]{r: r, filter: filter, wild: topic.IsWildcard(first), last: last}
