@@ -192,6 +192,11 @@ func (r *reference) match(s *session, a *arrival) (*delivery, error) {
 	}
 	t := &taken{s: s, a: a}
 	if r.take(t, make(map[*floating]bool)) {
+		for _, o := range r.taken { // it may be that what came then was this one
+			if o.s == s && r.fits(t, o.f) != nil {
+				t.d.alike = append(t.d.alike, o.d)
+			}
+		}
 		r.taken = append(r.taken, t)
 		s.owed = append(s.owed, t.d)
 		return t.d, nil
