@@ -99,3 +99,61 @@ func TestAccessEverywhere(t *testing.T) {
 		t.Error("refusals are not logged with their rule")
 	}
 }
+
+// A live subscription that a changed list no longer allows is removed, and its client
+// told 0x87 in a DISCONNECT; others stay, and so does what the client may still hear.
+// The removal lasts: the session comes back without it. [MQTT-3.14.0-1]
+func TestLostSubscription(t *testing.T) {
+	const list = "topic readwrite $SYS/#\nuser root\ntopic readwrite #\nuser bob\ntopic read open/#\nuser ann\ntopic read open/#\n"
+	conf := "listener <a> 127.0.0.1\nallow_anonymous true\npersistence true\npersistence_location <dir>\nacl_file <dir>/acl\n"
+	h := furnish(t, conf, "acl", list+"topic read later/#\n")
+	root := h.guest("a", client.Options{Username: "root"})
+	ann := h.guest("a", client.Options{Username: "ann", ClientID: "ann", SessionExpiry: packet.Some[uint32](600)})
+	bob := h.guest("a", client.Options{Username: "bob", ClientID: "bob"})
+	h.hears(ann, "open/#", 1)
+	h.hears(ann, "later/#", 1)
+	heard := h.hears(bob, "open/#", 1)
+	h.write("acl", list)
+	cfg, err := h.config(conf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := h.b.Reload(cfg); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-ann.Done():
+		if err := ann.Err(); err == nil || !strings.Contains(err.Error(), packet.NotAuthorized.String()) {
+			t.Errorf("ann was told %v", err)
+		}
+	case <-time.After(patience):
+		t.Fatal("ann keeps what she may no longer hear")
+	}
+	var left []string
+	for _, s := range h.b.Subscriptions() {
+		left = append(left, s.ClientID+" "+s.Filter)
+	}
+	if got := strings.Join(left, ", "); got != "ann open/#, bob open/#" {
+		t.Errorf("subscriptions that are left: %s", got)
+	}
+	for _, topic := range []string{"later/x", "open/x"} {
+		if err := h.says(root, topic, "m", 1, false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.want(heard, "open/x m 1")
+	back := make(chan string, 10)
+	h.guest("a", client.Options{Username: "ann", ClientID: "ann", Resume: true, SessionExpiry: packet.Some[uint32](600),
+		Handler: func(_ context.Context, p *packet.Publish) { back <- string(p.Topic) }})
+	select {
+	case topic := <-back:
+		if topic != "open/x" {
+			t.Errorf("%s came", topic)
+		}
+	case <-time.After(patience):
+		t.Fatal("what ann may hear did not come")
+	}
+	if log := h.log.String(); !strings.Contains(log, "action=subscribe topic=later/#") {
+		t.Errorf("the loss is not logged:\n%s", log)
+	}
+}
