@@ -234,6 +234,19 @@ func (b *Broker) Listeners() []Listener {
 // Data returns the directory of the store, "" if there is none.
 func (b *Broker) Data() string { return b.cfg.Data }
 
+// Dropped counts what was dropped for a client since its session began, or this
+// broker did, by cause: "queue full", "expired" and others.
+func (b *Broker) Dropped(clientID string) map[string]int64 {
+	all := make(map[string]int64)
+	if c := b.hub.Find(clientID); c != nil {
+		dropped := c.Dropped()
+		for _, cause := range hub.Causes() {
+			all[cause.String()] = dropped[cause]
+		}
+	}
+	return all
+}
+
 // Queued counts the messages that wait for a client or are not acknowledged by
 // it, and the bytes of those that wait.
 func (b *Broker) Queued(clientID string) (messages int, bytes int64) {

@@ -239,3 +239,31 @@ func TestBridgeFaults(t *testing.T) {
 		}
 	}
 }
+
+// What a bridge's own queue has no room for is counted, and the rest comes when the other broker is there.
+func TestBridgeQueue(t *testing.T) {
+	there, here := newHouse(t), newHouse(t)
+	there.write("mosquitto.conf", "user root\nlistener <a> 127.0.0.1\nallow_anonymous true\n")
+	here.write("mosquitto.conf", "user root\nallow_anonymous true\nlistener <a> 127.0.0.1\nlistener <b> 127.0.0.1\nprotocol http_api\n"+
+		"connection far\naddress 127.0.0.1:"+there.ports["a"]+"\nrestart_timeout 1\nbridge_queue_messages 2\nnotifications false\ntopic x out 1\n")
+	here.open()
+	here.p.stderr.Until(t, "a bridge cannot connect", "refused") // so its session is there
+	for _, m := range []string{"1", "2", "3", "4", "5"} {
+		here.pub("a", "-t", "x", "-m", m, "-q", "1")
+	}
+	_, text := here.get("b", "/metrics", "", "")
+	for name, want := range map[string]float64{
+		`nightjar_bridge_connected{bridge="far"}`: 0, `nightjar_bridge_queue_messages{bridge="far"}`: 2,
+		`nightjar_bridge_queue_dropped_total{bridge="far",cause="queue full"}`: 3,
+		`nightjar_bridge_queue_dropped_total{bridge="far",cause="expired"}`:    0,
+	} {
+		if got := metric(t, text, name); got != want {
+			t.Errorf("%s is %v, want %v", name, got, want)
+		}
+	}
+	there.open()
+	await(t, "the end of the queue", func() (int, bool) {
+		_, text := here.get("b", "/metrics", "", "")
+		return 0, metric(t, text, `nightjar_bridge_queue_messages{bridge="far"}`) == 0 && metric(t, text, `nightjar_bridge_sent_total{bridge="far"}`) == 2
+	})
+}

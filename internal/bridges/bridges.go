@@ -189,7 +189,7 @@ func same(a, b *config.Bridge) bool {
 // WriteMetrics writes what the bridges do, in the text format of Prometheus.
 func (s *Bridges) WriteMetrics(w io.Writer) {
 	s.mu.Lock()
-	live := maps.Clone(s.live)
+	live, b := maps.Clone(s.live), s.b
 	s.mu.Unlock()
 	for _, name := range slices.Sorted(maps.Keys(live)) {
 		st := live[name].State()
@@ -211,6 +211,9 @@ func (s *Bridges) WriteMetrics(w io.Writer) {
 		counter("dropped", `,direction="out"`, st.DroppedOut)
 		counter("dropped", `,direction="in"`, st.DroppedIn)
 		counter("refused", "", st.Refused)
+		for _, cause := range []string{"queue full", "expired"} {
+			counter("queue_dropped", fmt.Sprintf(",cause=%q", cause), b.Dropped(live[name].block.LocalClientID)[cause])
+		}
 		metrics.WriteGaugeUint64(w, fmt.Sprintf("nightjar_bridge_state{bridge=%q,state=%q}", name, st.State), 1)
 	}
 }

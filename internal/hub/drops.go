@@ -53,6 +53,16 @@ type Drops struct {
 	Dropped [causes]int64
 }
 
+// Dropped is what was dropped for the client since its session began, by cause.
+func (c *Client) Dropped() (all [causes]int64) {
+	if d := c.drops.Load(); d != nil {
+		for cause := range all {
+			all[cause] = d[cause].Load()
+		}
+	}
+	return all
+}
+
 // Drops lists the clients in the registry that something was dropped for.
 func (h *Hub) Drops() []Drops {
 	h.droppers.mu.Lock()
@@ -60,10 +70,7 @@ func (h *Hub) Drops() []Drops {
 	h.droppers.list = slices.DeleteFunc(h.droppers.list, func(c *Client) bool { return h.Find(c.ID) != c })
 	all := make([]Drops, len(h.droppers.list))
 	for i, c := range h.droppers.list {
-		all[i].Client = c.ID
-		for cause := range all[i].Dropped {
-			all[i].Dropped[cause] = c.drops.Load()[cause].Load()
-		}
+		all[i].Client, all[i].Dropped = c.ID, c.Dropped()
 	}
 	return all
 }
