@@ -183,10 +183,11 @@ func (s *session) checkWindow() error {
 // and with one QoS do not overtake each other. [MQTT-4.6.0-5] [MQTT-4.6.0-6]
 //
 // What overtakes nothing is meant rather than what overtakes a delivery that need
-// not come: two messages without payload look alike.
+// not come, and what has a RETAIN that is certain rather than what may come with
+// either: two messages without payload look alike, and so do two copies.
 func (r *reference) match(s *session, a *arrival) (*delivery, error) {
 	d, _, _ := r.find(s, a, func(*delivery) bool { return false })
-	if d != nil {
+	if d != nil && d.retain != either {
 		r.excuse(s, d, a)
 		return d, nil
 	}
@@ -200,6 +201,10 @@ func (r *reference) match(s *session, a *arrival) (*delivery, error) {
 		r.taken = append(r.taken, t)
 		s.owed = append(s.owed, t.d)
 		return t.d, nil
+	}
+	if d != nil {
+		r.excuse(s, d, a)
+		return d, nil
 	}
 	d, passed, reason := r.find(s, a, func(p *delivery) bool { return p.may })
 	if d == nil {
@@ -359,7 +364,7 @@ func (r *reference) settled() error {
 	}
 	r.purge()
 	r.taken = slices.DeleteFunc(r.taken, func(t *taken) bool { // there is no doubt any more
-		return !slices.ContainsFunc(r.floating, func(f *floating) bool { return f.topic == t.f.topic && f.payload == t.f.payload })
+		return t.own() == nil && !slices.ContainsFunc(r.floating, func(f *floating) bool { return f.topic == t.f.topic && f.payload == t.f.payload })
 	})
 	r.settledAt = r.now
 	return nil

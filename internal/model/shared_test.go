@@ -107,12 +107,36 @@ func (r *reference) take(t *taken, tried map[*floating]bool) bool {
 			continue
 		}
 		tried[f] = true
-		if r.take(other, tried) {
+		if r.take(other, tried) || r.giveBack(other) {
 			t.hold(f, d)
 			return true
 		}
 	}
 	return false
+}
+
+// giveBack has t been a delivery that its session was owed anyway, and looks like
+// what t took.
+func (r *reference) giveBack(t *taken) bool {
+	own := t.own()
+	if own == nil {
+		return false
+	}
+	t.s.remove(own)
+	t.d.message, t.d.group, t.d.ids = own.message, own.group, own.ids
+	r.taken = slices.DeleteFunc(r.taken, func(o *taken) bool { return o == t })
+	return true
+}
+
+// own returns what t may have been although it was taken from a group, nil for
+// nothing.
+func (t *taken) own() *delivery {
+	for _, o := range t.s.owed {
+		if o != t.d && o.state == waiting && (o.retain == either || o.retain == t.d.retain) && alike(o, t.d, t.d.vague) {
+			return o
+		}
+	}
+	return nil
 }
 
 // fits returns as what t may have come from f, nil if it may not.
