@@ -486,3 +486,38 @@ func TestAcknowledgementBytes(t *testing.T) {
 		}
 	}
 }
+
+// suspicion refuses the topic "secret" and counts how often it is asked.
+type suspicion int
+
+func (n *suspicion) MaySend(topic string) bool {
+	*n++
+	return topic != "secret"
+}
+
+// TestDoubt: what waited when somebody may have lost a right is asked about once, and what came before or later is not.
+func TestDoubt(t *testing.T) {
+	s := New(Params{Version: packet.V5, SendMaximum: 100})
+	var asked suspicion
+	fx := Effects{Guard: &asked}
+	queue := func(topic string) {
+		t.Helper()
+		m := *msg("x")
+		m.Topic = topic
+		if _, v := s.Offer(&Entry{Message: &m, QoS: 1}, false); v != Queued {
+			t.Fatal(v)
+		}
+	}
+	queue("secret")
+	s.Pump(1000, 0, &fx)
+	want(t, out(t, &fx, packet.V5), `PUBLISH secret "x" qos=1 id=1`)
+	queue("t")
+	queue("secret")
+	s.Doubt()
+	queue("secret")
+	s.Pump(1000, 0, &fx)
+	want(t, out(t, &fx, packet.V5), `PUBLISH t "x" qos=1 id=2`, `PUBLISH secret "x" qos=1 id=3`)
+	if n, bytes := s.Waiting(); asked != 2 || fx.Refused != 1 || s.Doubted() || n != 0 || bytes != 0 {
+		t.Errorf("asked %d times, %d refused, %d of %d bytes wait", asked, fx.Refused, n, bytes)
+	}
+}
