@@ -14,7 +14,7 @@ import (
 
 	"github.com/nightjarmq/nightjar/broker"
 	"github.com/nightjarmq/nightjar/client"
-	"github.com/nightjarmq/nightjar/internal/cli/mosquittotest"
+	"github.com/nightjarmq/nightjar/internal/mosquittotest"
 	"github.com/nightjarmq/nightjar/packet"
 )
 

@@ -11,7 +11,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/nightjarmq/nightjar/client"
-	"github.com/nightjarmq/nightjar/internal/cli/mosquittotest"
+	"github.com/nightjarmq/nightjar/internal/mosquittotest"
 	"github.com/nightjarmq/nightjar/packet"
 )
 

@@ -5,11 +5,13 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -100,12 +102,7 @@ func TestMosquitto(t *testing.T) {
 // start runs a broker on a free port until the test ends.
 func start(t *testing.T, command func(addr string) *exec.Cmd) (addr string) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr = l.Addr().String()
-	l.Close()
+	addr = free(t)
 	cmd := command(addr)
 	var log bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &log, &log
@@ -132,6 +129,20 @@ func start(t *testing.T, command func(addr string) *exec.Cmd) (addr string) {
 	})
 	await(t, addr, ended)
 	return addr
+}
+
+// free returns an address that nobody listens on, with a port below those that systems give to who connects.
+func free(t *testing.T) string {
+	t.Helper()
+	for range 1000 {
+		addr := "127.0.0.1:" + strconv.Itoa(10_000+rand.IntN(8_000))
+		if l, err := net.Listen("tcp", addr); err == nil {
+			l.Close()
+			return addr
+		}
+	}
+	t.Fatal("no free port")
+	return ""
 }
 
 // await returns when somebody answers at an address.

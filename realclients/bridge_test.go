@@ -7,7 +7,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/nightjarmq/nightjar/internal/cli/mosquittotest"
+	"github.com/nightjarmq/nightjar/internal/mosquittotest"
 )
 
 // at starts another program with the file mosquitto.conf, which is Nightjar itself with "".

@@ -9,7 +9,6 @@ import (
 	"encoding/pem"
 	"fmt"
 	"math/big"
-	mathrand "math/rand/v2"
 	"net"
 	"os"
 	osuser "os/user"
@@ -19,6 +18,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/nightjarmq/nightjar/internal/mosquittotest"
 )
 
 // house is a folder with configuration files, and the broker that is made of them.
@@ -40,23 +41,9 @@ func newHouse(t testing.TB) *house {
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	h := &house{t: t, dir: dir, ports: map[string]string{}}
 	for _, letter := range []string{"a", "b", "c", "d"} {
-		h.ports[letter] = quietPort(t)
+		h.ports[letter] = mosquittotest.Port(t)
 	}
 	return h
-}
-
-// quietPort returns a free port that no system gives to who connects: it stays free until it is used.
-func quietPort(t testing.TB) string {
-	t.Helper()
-	for range 100 {
-		p := strconv.Itoa(20_000 + mathrand.IntN(12_000))
-		if l, err := net.Listen("tcp", "127.0.0.1:"+p); err == nil {
-			l.Close()
-			return p
-		}
-	}
-	t.Fatal("no free port")
-	return ""
 }
 
 func (h *house) path(name string) string { return filepath.Join(h.dir, name) }

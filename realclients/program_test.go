@@ -10,6 +10,8 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+
+	"github.com/nightjarmq/nightjar/internal/mosquittotest"
 )
 
 // The program itself: how it starts, what it says, how it ends.
@@ -48,27 +50,11 @@ func program(t testing.TB) string {
 // serve starts nightjar serve on a free port. Its standard error is p.stderr.
 func serve(t testing.TB, args ...string) (p *beside, s *Server) {
 	t.Helper()
-	for range 5 { // another process may take the port between our choice and the start
-		s := &Server{Port: freePort(t)}
-		p := start(t, program(t), append([]string{"serve", "-p", s.Port}, args...)...)
-		if line := p.stderr.Next(t); !strings.Contains(line, "in use") {
-			p.stderr.Until(t, "nightjar pub")
-			s.Log = p.stderr
-			return p, s
-		}
-		p.exit(t)
-	}
-	t.Fatal("five free ports were taken by others")
-	return nil, nil
-}
-
-func freePort(t testing.TB) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return port(l.Addr())
+	s = &Server{Port: mosquittotest.Port(t)}
+	p = start(t, program(t), append([]string{"serve", "-p", s.Port}, args...)...)
+	p.stderr.Until(t, "nightjar pub")
+	s.Log = p.stderr
+	return p, s
 }
 
 // The first conversation of the README.
@@ -150,7 +136,7 @@ func TestProgramRefusesInOneLine(t *testing.T) {
 		"unknown command": {[]string{"frobnicate"}, 3, []string{"frobnicate", "--help"}},
 		"port no number":  {[]string{"serve", "-p", "http"}, 3, []string{"http"}},
 		"port too large":  {[]string{"serve", "-p", "65536"}, 3, []string{"65536"}},
-		"pub: no server":  {[]string{"pub", "-p", freePort(t), "-t", "a", "-m", "b"}, 1, []string{"refused"}},
+		"pub: no server":  {[]string{"pub", "-p", mosquittotest.Port(t), "-t", "a", "-m", "b"}, 1, []string{"refused"}},
 		"pub: bad host":   {[]string{"pub", "-h", "no-such-host.invalid", "-t", "a", "-m", "b"}, 1, []string{"no-such-host.invalid"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/nightjarmq/nightjar/broker"
-	"github.com/nightjarmq/nightjar/internal/cli/mosquittotest"
+	"github.com/nightjarmq/nightjar/internal/mosquittotest"
 )
 
 // Patience is how long anything may take that has to happen. A test ends much earlier, unless it fails.

@@ -23,7 +23,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nightjarmq/nightjar/internal/cli/mosquittotest"
+	"github.com/nightjarmq/nightjar/internal/mosquittotest"
 )
 
 const sideConf = `user root

@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/nightjarmq/nightjar/internal/mosquittotest"
 )
 
 // As a service of systemd the program takes the socket that was bound for it, says when it serves and when it stops, and
@@ -71,7 +73,7 @@ func TestProgramAsService(t *testing.T) {
 		t.Error(err)
 	}
 
-	wrong := service("-p", freePort(t))
+	wrong := service("-p", mosquittotest.Port(t))
 	said, err := wrong.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -2,8 +2,6 @@ package auth
 
 import (
 	"bufio"
-	"bytes"
-	"fmt"
 	"io"
 	"net"
 	"os"
@@ -12,52 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nightjarmq/nightjar/internal/mosquittotest"
 	"github.com/nightjarmq/nightjar/packet"
 )
-
-// mosquitto starts the real broker with a configuration and returns its address.
-func mosquitto(t *testing.T, config string) string {
-	t.Helper()
-	bin, err := exec.LookPath("mosquitto")
-	if err != nil {
-		if bin, err = exec.LookPath("/usr/sbin/mosquitto"); err != nil {
-			t.Skip("mosquitto is not installed")
-		}
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := l.Addr().(*net.TCPAddr)
-	l.Close()
-	path := filepath.Join(t.TempDir(), "mosquitto.conf")
-	writeFile(t, path, fmt.Sprintf("listener %d 127.0.0.1\nuser %s\nlog_dest stderr\n%s", addr.Port, "root", config))
-	cmd := exec.Command(bin, "-c", path)
-	var log bytes.Buffer
-	cmd.Stderr = &log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan struct{})
-	go func() { cmd.Wait(); close(ended) }()
-	t.Cleanup(func() {
-		cmd.Process.Kill()
-		<-ended
-	})
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
-		if c, err := net.Dial("tcp", addr.String()); err == nil {
-			c.Close()
-			return addr.String()
-		}
-		select {
-		case <-ended:
-			t.Fatalf("mosquitto ended: %s", log.String())
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
-	t.Fatalf("mosquitto does not answer: %s", log.String())
-	return ""
-}
 
 func writeFile(t *testing.T, path, text string) {
 	t.Helper()
@@ -161,7 +116,7 @@ func (p *peer) receive(name string) bool {
 func TestAgainstMosquitto(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "acl")
 	writeFile(t, path, sampleACL+"user root\ntopic readwrite #\n")
-	addr := mosquitto(t, "allow_anonymous true\nacl_file "+path+"\n")
+	addr := "127.0.0.1:" + mosquittotest.Start(t, "allow_anonymous true\nacl_file "+path+"\n").Port
 	root, _ := dial(t, addr, "root", "root", "")
 	for _, c := range checks {
 		if c.topic[0] == '$' {
@@ -188,7 +143,7 @@ func TestAgainstMosquitto(t *testing.T) {
 func TestEmptyAgainstMosquitto(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "acl")
 	writeFile(t, path, "# nothing\n")
-	addr := mosquitto(t, "allow_anonymous true\nacl_file "+path+"\n")
+	addr := "127.0.0.1:" + mosquittotest.Start(t, "allow_anonymous true\nacl_file "+path+"\n").Port
 	for _, user := range []string{"", "alice"} {
 		if p, _ := dial(t, addr, "x", user, ""); p.publish("a") {
 			t.Errorf("Mosquitto lets %q publish", user)
@@ -208,7 +163,7 @@ func TestPasswordsForMosquitto(t *testing.T) {
 	if err := p.Save(); err != nil {
 		t.Fatal(err)
 	}
-	addr := mosquitto(t, "password_file "+path+"\n")
+	addr := "127.0.0.1:" + mosquittotest.Start(t, "password_file "+path+"\n").Port
 	for _, user := range []string{"new", "old"} {
 		if _, code := dial(t, addr, user, user, "pass of "+user); code != packet.Success {
 			t.Errorf("%s is refused with %v", user, code)
@@ -221,10 +176,7 @@ func TestPasswordsForMosquitto(t *testing.T) {
 
 // Its own tool writes files that are read here.
 func TestMosquittoPasswd(t *testing.T) {
-	bin, err := exec.LookPath("mosquitto_passwd")
-	if err != nil {
-		t.Skip("mosquitto_passwd is not installed")
-	}
+	bin := mosquittotest.Program(t, "mosquitto_passwd")
 	path := filepath.Join(t.TempDir(), "pw")
 	writeFile(t, path, "")
 	for user, args := range map[string][]string{"new": nil, "old": {"-H", "sha512"}} {

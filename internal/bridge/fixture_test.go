@@ -6,10 +6,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -17,6 +13,7 @@ import (
 	"github.com/nightjarmq/nightjar/broker"
 	"github.com/nightjarmq/nightjar/client"
 	"github.com/nightjarmq/nightjar/internal/bridge"
+	"github.com/nightjarmq/nightjar/internal/mosquittotest"
 	"github.com/nightjarmq/nightjar/packet"
 )
 
@@ -52,51 +49,10 @@ func runNode(t *testing.T) node {
 	return node{b, b.Addrs()[0].String()}
 }
 
-// runMosquitto runs Debian's broker until the test ends and gives its address. head stands in front of its configuration.
+// runMosquitto runs Debian's broker until the test ends and gives its address. conf stands at the end of its configuration.
 func runMosquitto(t *testing.T, conf string) string {
 	t.Helper()
-	path, err := exec.LookPath("mosquitto")
-	if err != nil {
-		if path = "/usr/sbin/mosquitto"; !exists(path) {
-			if os.Getenv("CI") == "true" {
-				t.Fatal("mosquitto is not installed")
-			}
-			t.Skip("mosquitto is not installed")
-		}
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := l.Addr().String()
-	l.Close()
-	_, port, _ := net.SplitHostPort(addr)
-	file := filepath.Join(t.TempDir(), "mosquitto.conf")
-	text := "listener " + port + " 127.0.0.1\nallow_anonymous true\npersistence false\nlog_type all\n" + conf
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(path, "-c", file)
-	var log strings.Builder
-	cmd.Stderr = &log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		cmd.Process.Kill()
-		cmd.Wait()
-		if t.Failed() {
-			t.Log("mosquitto says:\n" + log.String())
-		}
-	})
-	client := dial(t, addr, client.Options{})
-	client.Close()
-	return addr
-}
-
-func exists(path string) bool {
-	_, err := os.Stat(path)
-	return err == nil
+	return "127.0.0.1:" + mosquittotest.Start(t, conf).Port
 }
 
 func deadline(t *testing.T) context.Context {

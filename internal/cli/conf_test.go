@@ -5,13 +5,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"runtime"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -19,6 +17,7 @@ import (
 
 	"github.com/nightjarmq/nightjar/broker"
 	"github.com/nightjarmq/nightjar/client"
+	"github.com/nightjarmq/nightjar/internal/mosquittotest"
 	"github.com/nightjarmq/nightjar/packet"
 )
 
@@ -60,24 +59,9 @@ func furnish(t *testing.T, conf string, files ...string) *house {
 		h.write(files[i], files[i+1])
 	}
 	for _, letter := range []string{"a", "b", "c", "d"} {
-		h.ports[letter] = quietPort(t)
+		h.ports[letter] = mosquittotest.Port(t)
 	}
 	return h.open(conf)
-}
-
-// quietPort returns a free port that no system gives to who connects: it stays free
-// until it is used.
-func quietPort(t *testing.T) string {
-	t.Helper()
-	for range 100 {
-		p := strconv.Itoa(20_000 + rand.IntN(12_000))
-		if l, err := net.Listen("tcp", "127.0.0.1:"+p); err == nil {
-			l.Close()
-			return p
-		}
-	}
-	t.Fatal("no free port")
-	return ""
 }
 
 func (h *house) write(name, text string) string {

@@ -12,7 +12,7 @@ import (
 	"testing"
 
 	"github.com/nightjarmq/nightjar/client"
-	"github.com/nightjarmq/nightjar/internal/cli/mosquittotest"
+	"github.com/nightjarmq/nightjar/internal/mosquittotest"
 )
 
 const (

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/nightjarmq/nightjar/client"
+	"github.com/nightjarmq/nightjar/internal/mosquittotest"
 	"github.com/nightjarmq/nightjar/packet"
 )
 
@@ -82,7 +83,7 @@ func TestExplain(t *testing.T) {
 // The running broker explains as it decides now, for the user and the listener of
 // the client that is asked about.
 func TestExplainRunning(t *testing.T) {
-	h := &house{t: t, dir: t.TempDir(), ports: map[string]string{"a": quietPort(t), "b": quietPort(t), "c": quietPort(t)}, log: new(lines)}
+	h := &house{t: t, dir: t.TempDir(), ports: map[string]string{"a": mosquittotest.Port(t), "b": mosquittotest.Port(t), "c": mosquittotest.Port(t)}, log: new(lines)}
 	h.write("acl", explainedACL)
 	h.write("pw", "")
 	path := h.write("mosquitto.conf", h.fill(explained))

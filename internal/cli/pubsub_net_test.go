@@ -17,6 +17,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/nightjarmq/nightjar/internal/mosquittotest"
 )
 
 // writeCertificates makes a CA, a server certificate for the name broker.test and a client certificate in dir.
@@ -58,12 +60,7 @@ func writeCertificates(t *testing.T, dir string) {
 func TestTLSLikeMosquitto(t *testing.T) {
 	dir := t.TempDir()
 	writeCertificates(t, dir)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
-	l.Close()
+	port := mosquittotest.Port(t)
 	p := startPrograms(t, "listener "+port+" 127.0.0.1\ncafile "+dir+"/ca.crt\ncertfile "+dir+"/broker.test.crt\nkeyfile "+
 		dir+"/broker.test.key\nrequire_certificate true\n")
 	got := p.recorder()

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"math"
-	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -13,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nightjarmq/nightjar/internal/mosquittotest"
 	"github.com/nightjarmq/nightjar/packet"
 )
 
@@ -149,12 +149,7 @@ func TestLatency(t *testing.T) {
 func TestOptionsOfTheTransport(t *testing.T) {
 	dir := t.TempDir()
 	writeCertificates(t, dir)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
-	l.Close()
+	port := mosquittotest.Port(t)
 	p := startPrograms(t, "listener "+port+" 127.0.0.1\ncafile "+dir+"/ca.crt\ncertfile "+dir+"/broker.test.crt\nkeyfile "+dir+"/broker.test.key\n")
 	if r := p.ours("pub", "", append(p.server(), "-t", "x/m", "-m", "m", "-q", "1", "--mptcp")...); r.status != 0 {
 		t.Errorf("%+v", r)

@@ -2,7 +2,6 @@ package config
 
 import (
 	"errors"
-	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -10,19 +9,16 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/nightjarmq/nightjar/internal/mosquittotest"
 )
 
 // accepts reports whether the real broker starts with a configuration.
 func accepts(t *testing.T, bin, text string) bool {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := l.Addr().(*net.TCPAddr)
-	l.Close()
+	port := mosquittotest.Port(t)
 	path := filepath.Join(t.TempDir(), "mosquitto.conf")
-	text = fmt.Sprintf("listener %d 127.0.0.1\n%s\n", addr.Port, text)
+	text = "listener " + port + " 127.0.0.1\n" + text + "\n"
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -37,8 +33,8 @@ func accepts(t *testing.T, bin, text string) bool {
 		cmd.Process.Kill()
 		<-ended
 	}()
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
-		if c, err := net.Dial("tcp", addr.String()); err == nil {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); {
+		if c, err := net.Dial("tcp", "127.0.0.1:"+port); err == nil {
 			c.Close()
 			return true
 		}
@@ -55,10 +51,7 @@ func accepts(t *testing.T, bin, text string) bool {
 // What Mosquitto 2.0 refuses is refused, what it accepts is accepted. The second
 // list holds the differences, each on purpose.
 func TestAgainstMosquitto(t *testing.T) {
-	bin, err := exec.LookPath("/usr/sbin/mosquitto")
-	if err != nil {
-		t.Skip("mosquitto is not installed")
-	}
+	bin := mosquittotest.Program(t, "mosquitto")
 	same := strings.Split(strings.TrimSpace(`
 allow_anonymous true
 allow_anonymous yes

@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"github.com/nightjarmq/nightjar/internal/auth"
-	"github.com/nightjarmq/nightjar/internal/cli/mosquittotest"
+	"github.com/nightjarmq/nightjar/internal/mosquittotest"
 )
 
 // passwd runs nightjar passwd; in is what is typed.

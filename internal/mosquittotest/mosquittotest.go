@@ -1,6 +1,7 @@
 // Package mosquittotest starts Debian's mosquitto for tests that compare with it or talk to it.
 //
-// It knows how to run that program on free loopback ports, and nothing of MQTT. It is for tests only.
+// It knows how to run that program on free loopback ports, and nothing of MQTT. It is for tests only. Programs of other tests
+// that have to be told a port get theirs here too.
 //
 //	b := mosquittotest.Start(t, "")
 //	c, err := client.Dial(ctx, b.URL, client.Options{})
@@ -9,10 +10,12 @@ package mosquittotest
 import (
 	"bufio"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -41,32 +44,17 @@ func Program(t testing.TB, name string) string {
 	return ""
 }
 
-// Start runs a broker until the test ends. It lets anybody in; extra lines of configuration come last.
+// Start runs a broker until the test ends. It lets anybody in; extra lines of configuration come last. What it logged is shown
+// when the test has failed.
 func Start(t testing.TB, extra string) *Broker {
 	t.Helper()
 	program := Program(t, "mosquitto")
-	var said string
-	for range 5 { // another process may take a port between our choice and the start
-		b, out := attempt(t, program, extra)
-		if b != nil {
-			return b
-		}
-		said = out
-		if !strings.Contains(out, "in use") {
-			break
-		}
-	}
-	t.Fatalf("mosquitto did not start:\n%s", said)
-	return nil
-}
-
-func attempt(t testing.TB, program, extra string) (*Broker, string) {
 	dir, err := os.MkdirTemp("", "mosq") // short, because the path of a Unix socket is limited
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	port, wsPort := freePort(t), freePort(t)
+	port, wsPort := Port(t), Port(t)
 	b := &Broker{URL: "mqtt://127.0.0.1:" + port, Port: port, WS: "ws://127.0.0.1:" + wsPort, Socket: filepath.Join(dir, "s")}
 	config := fmt.Sprintf("user root\nper_listener_settings false\nallow_anonymous true\nlog_dest stderr\nlog_type all\n"+
 		"listener %s 127.0.0.1\nlistener 0 %s\nlistener %s 127.0.0.1\nprotocol websockets\n%s\n", port, b.Socket, wsPort, extra)
@@ -84,21 +72,23 @@ func attempt(t testing.TB, program, extra string) (*Broker, string) {
 	}
 	running, ended := make(chan bool, 1), make(chan string, 1)
 	go watch(logs, running, ended)
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		said := <-ended
+		cmd.Wait()
+		if t.Failed() {
+			t.Logf("mosquitto says:\n%s", said)
+		}
+	})
 	select {
 	case <-running:
-		t.Cleanup(func() {
-			cmd.Process.Kill()
-			<-ended
-			cmd.Wait()
-		})
-		return b, ""
-	case out := <-ended:
-		cmd.Wait()
-		return nil, out
-	case <-time.After(20 * time.Second):
-		cmd.Process.Kill()
-		return nil, "no sign of life for 20 s:\n" + <-ended
+	case said := <-ended:
+		ended <- said
+		t.Fatal("mosquitto did not start")
+	case <-time.After(time.Minute):
+		t.Fatal("mosquitto gives no sign of life for a minute")
 	}
+	return b
 }
 
 // watch reads the log to its end, so that mosquitto never blocks.
@@ -116,12 +106,25 @@ func watch(logs interface{ Read([]byte) (int, error) }, running chan<- bool, end
 	ended <- all.String()
 }
 
-func freePort(t testing.TB) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+// Port returns a TCP port of 127.0.0.1 that is free until the test ends, whoever else runs tests: it lies below those that
+// systems give to who connects, and the UDP port of the same number, held meanwhile, keeps others from choosing it.
+func Port(t testing.TB) string {
+	t.Helper()
+	for range 1000 {
+		port := strconv.Itoa(20_000 + rand.IntN(12_000))
+		claim, err := net.ListenPacket("udp", "127.0.0.1:"+port)
+		if err != nil {
+			continue
+		}
+		l, err := net.Listen("tcp", "127.0.0.1:"+port)
+		if err != nil {
+			claim.Close()
+			continue
+		}
+		l.Close()
+		t.Cleanup(func() { claim.Close() })
+		return port
 	}
-	defer l.Close()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return port
+	t.Fatal("no free port")
+	return ""
 }
