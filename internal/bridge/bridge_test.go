@@ -109,6 +109,7 @@ func TestUplinkBreaks(t *testing.T) {
 			c.Version = v
 			c.Topics = []bridge.Topic{{Pattern: "up/#", Out: true, QoS: 2}, {Pattern: "down/#", In: true, QoS: 2}}
 		})
+		crossingIn(t, remote, here.addr, "down/ready") // so the subscription there is made
 		sent := make(chan error, 2)
 		for _, way := range [][2]string{{here.addr, "up/"}, {remote, "down/"}} {
 			c := dial(t, way[0], client.Options{})
@@ -141,7 +142,13 @@ func TestUplinkBreaks(t *testing.T) {
 						seen[s] = true
 					}
 				case <-time.After(patience):
-					t.Fatalf("%d of %d QoS 1 messages came", len(seen), messages)
+					var missing []string
+					for i := range messages {
+						if m := fmt.Sprintf("%sone %d", way, i); !seen[m] {
+							missing = append(missing, m)
+						}
+					}
+					t.Fatalf("these QoS 1 messages did not come: %q", missing)
 				}
 			}
 		}
