@@ -131,13 +131,16 @@ func TestMosquittoWillNotPublishedAfterDisconnect(t *testing.T) {
 func TestMosquittoWillDelay(t *testing.T) {
 	s := Start(t)
 	watch := s.sub(t, "-V", "mqttv5", "-t", "boiler/#", "-F", "%t %p")
-	dies := s.sub(t, "-V", "mqttv5", "-i", "boiler", "-c", "-x", "60", "-t", "boiler/set", "--will-topic", "boiler/status",
-		"--will-payload", "dead", "-D", "will", "will-delay-interval", "1")
-	if err := dies.cmd.Process.Kill(); err != nil {
-		t.Fatal(err)
+	dies := func(topic, delay string) *beside {
+		return s.sub(t, "-V", "mqttv5", "-i", topic, "-c", "-x", "60", "-t", "other", "--will-topic", topic,
+			"--will-payload", "dead", "-D", "will", "will-delay-interval", delay)
 	}
-	s.pub(t, "-t", "boiler/marker", "-m", "at once")
-	expect(t, watch, "boiler/marker at once", "boiler/status dead")
+	for _, p := range []*beside{dies("boiler/late", "3"), dies("boiler/soon", "0")} {
+		if err := p.cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	expect(t, watch, "boiler/soon dead", "boiler/late dead")
 }
 
 // [MQTT-4.6.0-6]: a thousand lines of one publisher keep their order, in every QoS.

@@ -14,7 +14,7 @@ import (
 )
 
 // Patience is how long anything may take that has to happen. A test ends much earlier, unless it fails.
-const Patience = 30 * time.Second
+const Patience = time.Minute
 
 // Server is a broker that runs until the end of the test.
 type Server struct {

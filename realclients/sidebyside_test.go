@@ -71,7 +71,7 @@ retain in 5.0:      mosquitto_pub @ -V 5 -t house/b/temperature -m 22 -r -q 2 -D
 retained:           mosquitto_sub @ -t house/a/# -C 1 -F '%t|%q|%r|%l|%p' -q 2
 retained low:       mosquitto_sub @ -V 5 -t house/b/# -C 1 -F '%t|%q|%r|%l|%p|%C|%P' -q 1
 read by ACL:        mosquitto_sub -p <a> -u bob -P secret -t house/a/temperature -t house/b/temperature -C 2 -v
-not by ACL:         mosquitto_sub -p <a> -u bob -P secret -t own/x/# -W 1
+not by ACL:         mosquitto_sub -p <a> -u bob -P secret -t own/x/# -E
 denied in 5.0:      mosquitto_pub @ -V 5 -t house/safe -m 1 -q 1
 denied in 3.1.1:    mosquitto_pub @ -V 311 -t house/safe -m 1 -q 1
 denied QoS 2:       mosquitto_pub @ -V 5 -t house/safe -m 1 -q 2
@@ -91,7 +91,9 @@ no local:           & mosquitto_sub @ -V 5 -t open/n -C 1 -F '%r %p' --retain-as
 published retained: mosquitto_pub @ -V 5 -t open/n -m kept -r -q 1
 no local
 removed:            mosquitto_pub @ -t open/n -n -r -q 1
-never retained:     mosquitto_sub @ -t open/n -W 1
+never retained:     & mosquitto_sub @ -t open/n -C 1 -F '%r %p'
+not retained:       mosquitto_pub @ -t open/n -m now -q 1
+never retained
 sleeps:             mosquitto_sub @ -i sleeper -c -q 1 -t open/s1 -E
 while asleep 1:     mosquitto_pub @ -t open/s1 -m first -q 1
 while asleep 2:     mosquitto_pub @ -t open/s1 -m second -q 2
@@ -115,16 +117,18 @@ mounted:            & mosquitto_sub @ -t mounted/# -C 1 -v
 behind the mount:   mosquitto_pub -p <c> -u ann -P secret -t door -m open -q 1
 mounted
 above max_qos:      mosquitto_pub -p <c> -V 5 -u ann -P secret -t door -m open -q 2
-granted:            mosquitto_sub -p <c> -V 5 -u ann -P secret -t x -q 2 -W 1 -d
+granted:            mosquitto_sub -p <c> -V 5 -u ann -P secret -t x -q 2 -E -d
 version:            mosquitto_sub @ -t $SYS/broker/version -C 1
-clients:            mosquitto_sub @ -t $SYS/broker/clients/connected -C 1
+clients:            mosquitto_sub @ -t $SYS/broker/clients/connected -C 1 -F %t
 uptime:             mosquitto_sub @ -t $SYS/broker/uptime -C 1 -F %t
-overlap:            & mosquitto_sub @ -t open/o/# -t open/+/p -C 1 -W 2 -v
+overlap:            & mosquitto_sub @ -t open/o/# -t open/+/p -C 1 -v
 overlapping:        mosquitto_pub @ -t open/o/p -m once -q 1
 overlap
 overflow:           mosquitto_sub @ -i sleeper2 -c -q 1 -t open/q -E
 overflows:          mosquitto_pub @ -t open/q -l -q 1 < 1\n2\n3\n4\n5\n6\n7\n
-overflowed:         mosquitto_sub @ -i sleeper2 -c -q 1 -t open/q -W 2
+overflowed:         & mosquitto_sub @ -i sleeper2 -c -q 1 -t open/q -C 6
+last of all:        mosquitto_pub @ -t open/q -m last -q 1
+overflowed
 `
 
 // sideDiffers are lines that print something else, explained by these names in docs/mosquitto.md.

@@ -192,7 +192,7 @@ const habits = {
 if (habit === 'list') {
   console.log(Object.keys(habits).join('\n'))
 } else {
-  setTimeout(() => { console.error(`${habit}: nothing happens any more`); process.exit(1) }, 20000).unref()
+  setTimeout(() => { console.error(`${habit}: nothing happens any more`); process.exit(1) }, 50000).unref()
   await habits[habit]()
   console.log('ok')
 }

@@ -17,7 +17,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 HOST = "127.0.0.1"
-PATIENCE = 20
+PATIENCE = 50
 
 
 class Inbox:
