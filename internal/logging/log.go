@@ -17,6 +17,7 @@ type Options struct {
 	config.Log
 	Stdout, Stderr io.Writer
 	Name           string           // of the program, for syslog
+	Syslog         string           // the socket of syslog; "" means that of this machine
 	Now            func() time.Time // nil means time.Now
 }
 
@@ -41,7 +42,8 @@ type sysLogger interface {
 	write(kind config.LogType, line string) error
 }
 
-// Open opens the file and the connection to syslog that the options name.
+// Open opens the file and the connection to syslog that the options name. What
+// syslog does not take, because it is not there, goes to the standard error.
 func Open(o Options) (*Log, error) {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -63,7 +65,7 @@ func (l *Log) Reconfigure(c config.Log) error {
 		}
 	}
 	if c.Syslog {
-		if sys, err = openSyslog(l.o.Name, c.Facility); err != nil {
+		if sys, err = openSyslog(l.o.Syslog, l.o.Name, c.Facility); err != nil {
 			if file != nil {
 				file.Close()
 			}
@@ -127,8 +129,8 @@ func (l *Log) write(c *config.Log, kind config.LogType, stamp, line string, topi
 	if l.file != nil {
 		l.file.Write(whole)
 	}
-	if l.syslog != nil {
-		l.syslog.write(kind, line)
+	if l.syslog != nil && l.syslog.write(kind, line) != nil && !c.Stderr && l.o.Stderr != nil {
+		l.o.Stderr.Write(whole) // a container has no syslog, but somebody who reads this
 	}
 	if letter := letters[kind]; topic && c.Topic && l.topics != nil && letter != "" {
 		select {

@@ -4,6 +4,6 @@ package logging
 
 import "errors"
 
-func openSyslog(string, int) (sysLogger, error) {
+func openSyslog(string, string, int) (sysLogger, error) {
 	return nil, errors.New("this system has no syslog: use log_dest file or stderr")
 }
