@@ -253,8 +253,12 @@ use_username_as_clientid true
 	if _, err := h.dial(h.url("c"), client.Options{Version: packet.V5, ClientID: "x"}); err == nil {
 		t.Error("nobody's name as a client identifier")
 	}
-	if c := h.guest("c", client.Options{Version: packet.V5, Username: "ann", ClientID: "x"}); c.Connack().AssignedClientID.Value != "ann" {
+	if c := h.guest("c", client.Options{Version: packet.V5, Username: "ann"}); c.Connack().AssignedClientID.Value != "ann" {
 		t.Errorf("assigned client identifier %+v", c.Connack().AssignedClientID)
+	}
+	// mosquitto_sub ends with a protocol error when it is given another identifier.
+	if c := h.guest("c", client.Options{Version: packet.V5, Username: "bob", ClientID: "x"}); c.Connack().AssignedClientID.Set {
+		t.Errorf("assigned client identifier %+v for one who has its own", c.Connack().AssignedClientID)
 	}
 }
 

@@ -26,11 +26,12 @@ type Conn struct {
 
 	subscribing *hub.Subscribing // a SUBSCRIBE under way, which is fed again; else nil
 
-	asked   string     // client identifier of the CONNECT, for the log
-	auth    *authState // nil unless an authentication is or was under way
-	goodbye hub.Goodbye
-	ended   bool // nothing more is read
-	bridge  bool // the client says, before 5.0, that it is a bridge
+	asked    string     // client identifier of the CONNECT, for the log
+	auth     *authState // nil unless an authentication is or was under way
+	goodbye  hub.Goodbye
+	ended    bool // nothing more is read
+	bridge   bool // the client says, before 5.0, that it is a bridge
+	nameless bool // the CONNECT had no client identifier
 }
 
 // Errors that end a connection without a packet that broke a rule.

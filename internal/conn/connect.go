@@ -48,6 +48,7 @@ func (c *Conn) connect(b *transport.Batch, l *hub.Local, h packet.Header, body [
 	if err != nil {
 		return err
 	}
+	c.nameless = p.ClientID == ""
 	if c.lim.UserIsClientID {
 		p.ClientID = p.Username.Or("")
 	}
@@ -174,7 +175,9 @@ func (c *Conn) open(b *transport.Batch, l *hub.Local, p *packet.Connect, user st
 			return &packet.Error{Code: packet.NotAuthorized, Clause: "MQTT-3.1.4-2", Msg: "no user name, which is to be the client identifier"}
 		}
 		o.ClientID = user
-		ack.AssignedClientID = packet.Some(user)
+		if c.nameless { // one with an identifier of its own takes another one for an error
+			ack.AssignedClientID = packet.Some(user) // [MQTT-3.2.2-16]
+		}
 	}
 	if o.ClientID == "" { // [MQTT-3.1.3-6] [MQTT-3.1.3-7] [MQTT-3.2.2-16]
 		o.ClientID = lim.ClientIDPrefix + rand.Text()
