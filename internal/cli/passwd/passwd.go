@@ -198,7 +198,8 @@ func (o *options) print(s streams) error {
 }
 
 // secret is the password of the command line, of the terminal, where it is typed
-// twice and not shown, or of a line of standard input.
+// twice and not shown, or of a line of standard input. Scripts that were written
+// for mosquitto_passwd give it twice there too.
 func (o *options) secret(s streams) ([]byte, error) {
 	if o.batch {
 		if o.password == "" {
@@ -210,7 +211,7 @@ func (o *options) secret(s streams) ([]byte, error) {
 	tty, _ := s.in.(*os.File)
 	show, hidden := hideTyping(tty)
 	if !hidden {
-		return secretLine(in)
+		return secretLines(in)
 	}
 	defer show()
 	ask := func(prompt string) ([]byte, error) {
@@ -227,7 +228,23 @@ func (o *options) secret(s streams) ([]byte, error) {
 		return nil, err
 	}
 	if string(first) != string(second) {
-		return nil, errors.New("the passwords do not match")
+		return nil, errMismatch
+	}
+	return first, nil
+}
+
+var errMismatch = errors.New("the passwords do not match")
+
+func secretLines(r *bufio.Reader) ([]byte, error) {
+	first, err := secretLine(r)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := r.Peek(1); err != nil {
+		return first, nil // one is enough
+	}
+	if second, err := secretLine(r); err != nil || string(first) != string(second) {
+		return nil, errMismatch
 	}
 	return first, nil
 }

@@ -32,6 +32,8 @@ func TestPasswd(t *testing.T) {
 		{"two\n", []string{"-H", "sha512-pbkdf2", "-I", "10", file, "bob"}, 0, "Adding"},
 		{"three", []string{file, "cid"}, 0, "Adding"},
 		{"", []string{"-b", file, "ann", "-four"}, 0, "Updating"},
+		{"six\nsix\n", []string{file, "cid"}, 0, "Updating"},
+		{"six\nseven\n", []string{file, "cid"}, 1, "do not match"},
 		{"\n", []string{file, "ann"}, 1, "empty"},
 		{"", []string{"-b", file, "ann", ""}, 1, "empty"},
 		{"", []string{"-b", file, "ann"}, 1, "PASSWORD is missing"},
