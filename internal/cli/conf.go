@@ -27,7 +27,7 @@ func fromFile(path string, log *slog.Logger) (broker.Config, verdict, error) {
 	if err != nil {
 		return broker.Config{}, report, err
 	}
-	if list := append(c.Refusals(), missing(c)...); len(list) > 0 {
+	if list := c.Refusals(); len(list) > 0 {
 		return broker.Config{}, report, list
 	}
 	cfg := broker.Config{Log: log}
@@ -93,20 +93,6 @@ var otherwise = []struct {
 	{"local_username", config.Ignored, "bridges need no account here"},
 	{"local_password", config.Ignored, "bridges need no account here"},
 	{"persistent_client_expiration", config.Changed, "it also bounds the Session Expiry Interval of 5.0 clients, which are told"},
-}
-
-// missing are the things that a file asks for and that cannot be left out without
-// doing something else than it says.
-func missing(c *config.Config) (list config.Errors) {
-	no := func(p config.Pos, word, fix string) {
-		list = append(list, &config.Error{Pos: p, Word: word, Msg: "not available yet", Fix: fix})
-	}
-	for i := range c.Bridges {
-		if b := &c.Bridges[i]; b.TLS.RequireOCSP {
-			no(b.Pos, "bridge_require_ocsp", "remove it")
-		}
-	}
-	return list
 }
 
 // limits carries the limits over; both sides mean "default" by 0 and "none" by a

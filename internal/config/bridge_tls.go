@@ -4,7 +4,11 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"strings"
+	"time"
+
+	"golang.org/x/crypto/ocsp"
 )
 
 // BridgeTLSConfig is how a bridge encrypts; nil if it does not.
@@ -26,8 +30,20 @@ func BridgeTLSConfig(b *Bridge) (*tls.Config, error) {
 		}
 		c.RootCAs = pool
 	}
+	var checks []func(tls.ConnectionState) error
 	if t.Insecure && c.RootCAs != nil {
-		verifyChain(c)
+		checks = append(checks, chainCheck(c.RootCAs))
+	}
+	if t.RequireOCSP {
+		checks = append(checks, stapleCheck(time.Now))
+	}
+	c.VerifyConnection = func(s tls.ConnectionState) error {
+		for _, check := range checks {
+			if err := check(s); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
 	if t.CertFile != "" {
 		pair, err := l.keyPair()
@@ -58,9 +74,9 @@ func ofBridge(err error) error {
 	return err
 }
 
-// verifyChain verifies everything but the host name.
-func verifyChain(c *tls.Config) {
-	c.VerifyConnection = func(s tls.ConnectionState) error {
+// chainCheck verifies everything but the host name.
+func chainCheck(roots *x509.CertPool) func(tls.ConnectionState) error {
+	return func(s tls.ConnectionState) error {
 		if len(s.PeerCertificates) == 0 {
 			return errors.New("the other broker shows no certificate")
 		}
@@ -68,7 +84,37 @@ func verifyChain(c *tls.Config) {
 		for _, cert := range s.PeerCertificates[1:] {
 			between.AddCert(cert)
 		}
-		_, err := s.PeerCertificates[0].Verify(x509.VerifyOptions{Roots: c.RootCAs, Intermediates: between})
+		_, err := s.PeerCertificates[0].Verify(x509.VerifyOptions{Roots: roots, Intermediates: between})
 		return err
+	}
+}
+
+// stapleCheck wants a fresh word of the authority, sent by the other broker, that
+// its certificate is not revoked.
+func stapleCheck(now func() time.Time) func(tls.ConnectionState) error {
+	return func(s tls.ConnectionState) error {
+		if len(s.OCSPResponse) == 0 {
+			return errors.New("bridge_require_ocsp: the other broker staples no OCSP answer")
+		}
+		chain := s.PeerCertificates
+		if len(s.VerifiedChains) > 0 {
+			chain = s.VerifiedChains[0]
+		}
+		if len(chain) < 2 {
+			return errors.New("bridge_require_ocsp: it is not known who has signed the other broker's certificate")
+		}
+		r, err := ocsp.ParseResponseForCert(s.OCSPResponse, chain[0], chain[1])
+		if err != nil {
+			return fmt.Errorf("bridge_require_ocsp: read the OCSP answer: %w", err)
+		}
+		switch t := now(); {
+		case r.Status == ocsp.Revoked:
+			return fmt.Errorf("bridge_require_ocsp: the other broker's certificate was revoked at %s", r.RevokedAt.Format(time.RFC3339))
+		case r.Status != ocsp.Good:
+			return errors.New("bridge_require_ocsp: the authority does not know the other broker's certificate")
+		case r.ThisUpdate.After(t) || !r.NextUpdate.IsZero() && r.NextUpdate.Before(t):
+			return errors.New("bridge_require_ocsp: the OCSP answer is out of date")
+		}
+		return nil
 	}
 }
