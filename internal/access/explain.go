@@ -38,6 +38,9 @@ func (a *Answer) say(format string, args ...any) {
 // Explain says whether a client may do something, and which line decides. The
 // report, which may be nil, knows where limits were written.
 func (r *Rules) Explain(q Question, report *config.Report) (*Answer, error) {
+	if b := r.bridge(&q); b != nil {
+		return r.explainBridge(b, &q, report)
+	}
 	l, err := r.at(q.Listener)
 	if err != nil {
 		return nil, err
@@ -68,6 +71,31 @@ func (r *Rules) Explain(q Question, report *config.Report) (*Answer, error) {
 	if d.Allowed {
 		r.limits(a, l, &q, report)
 	}
+	return a, nil
+}
+
+// bridge is the bridge that the question is about. A client with its identifier can
+// be meant only if its user or listener is named.
+func (r *Rules) bridge(q *Question) *config.Bridge {
+	for i := range r.conf.Bridges {
+		if b := &r.conf.Bridges[i]; b.LocalClientID == q.Client && q.User == "" && q.Listener == "" {
+			return b
+		}
+	}
+	return nil
+}
+
+// explainBridge answers for a bridge, which passwords and access control lists are
+// not about.
+func (r *Rules) explainBridge(b *config.Bridge, q *Question, report *config.Report) (*Answer, error) {
+	l := &config.Listener{MaxQoS: 2} // it comes through none
+	if _, err := full(l, q); err != nil {
+		return nil, err
+	}
+	a := &Answer{Allowed: true}
+	a.say("client %q is the bridge %s, %s", q.Client, b.Name, b.Pos)
+	a.say("%s %q: allowed: access control lists are not about bridges; what crosses is what its topics say", q.Action, q.Topic)
+	r.limits(a, l, q, report)
 	return a, nil
 }
 

@@ -299,7 +299,7 @@ func topics(b *config.Bridge) (list []bridge.Topic) {
 // have a name with a NUL [MQTT-1.5.4-2].
 const (
 	inProcess = "in-process"
-	user      = "\x00bridge"
+	User      = "\x00bridge" // what bridges are called here; no client can have this name
 )
 
 // Gate is an Authenticator that lets the bridges in without a password.
@@ -307,7 +307,7 @@ type Gate struct{ broker.Authenticator }
 
 func (g Gate) Authenticate(ctx context.Context, a *broker.Attempt) (string, error) {
 	if a.Listener == inProcess {
-		return user, nil
+		return User, nil
 	}
 	return g.Authenticator.Authenticate(ctx, a)
 }
@@ -316,13 +316,13 @@ func (g Gate) Authenticate(ctx context.Context, a *broker.Attempt) (string, erro
 type Access struct{ broker.Access }
 
 func (p Access) Publish(c *broker.Client, name []byte, qos byte, retain bool) bool {
-	return c.User == user || p.Access.Publish(c, name, qos, retain)
+	return c.User == User || p.Access.Publish(c, name, qos, retain)
 }
 
 func (p Access) Subscribe(c *broker.Client, f topic.Filter, qos byte) bool {
-	return c.User == user || p.Access.Subscribe(c, f, qos)
+	return c.User == User || p.Access.Subscribe(c, f, qos)
 }
 
 func (p Access) Receive(c *broker.Client, name []byte) bool {
-	return c.User == user || p.Access.Receive(c, name)
+	return c.User == User || p.Access.Receive(c, name)
 }

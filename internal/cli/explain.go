@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/nightjarmq/nightjar/internal/access"
+	"github.com/nightjarmq/nightjar/internal/bridges"
 	"github.com/nightjarmq/nightjar/internal/config"
 	"github.com/nightjarmq/nightjar/internal/control"
 )
@@ -91,6 +92,9 @@ func (v *service) explain(q *control.Question) (*control.Answer, error) {
 	known := ""
 	if user, listener, ok := v.b.Client(q.Client); ok {
 		known = "the client has a session"
+		if user == bridges.User { // the rules know it by its identifier, and it has no listener
+			user, listener = "", ""
+		}
 		if q.User == "" {
 			q.User = user
 		}

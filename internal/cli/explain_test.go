@@ -30,6 +30,10 @@ mount_point house/
 acl_file <dir>/acl
 listener <c> 127.0.0.1
 allow_anonymous true
+connection cloud
+address 127.0.0.1:<d>
+local_clientid to-cloud
+topic news/# both
 `
 
 const explainedACL = "topic read news/#\nuser ann\ntopic readwrite house/ann/#\ntopic deny house/ann/secret\npattern write in/%c\n"
@@ -46,7 +50,7 @@ func (h *house) ask(args ...string) (int, string) {
 
 // Every answer names the rule with its line, or the limit with its line.
 func TestExplain(t *testing.T) {
-	h := &house{t: t, dir: t.TempDir(), ports: map[string]string{"a": "1883", "b": "1884", "c": "1885"}}
+	h := &house{t: t, dir: t.TempDir(), ports: map[string]string{"a": "1883", "b": "1884", "c": "1885", "d": "1886"}}
 	h.write("acl", explainedACL)
 	h.write("mosquitto.conf", h.fill(explained))
 	if code := Main(t.Context(), "test", []string{"nightjar", "passwd", "-b", "-c", h.dir + "/pw", "ann", "x"}, Streams{In: strings.NewReader(""), Out: io.Discard, Err: io.Discard, Env: os.Getenv}); code != 0 {
@@ -70,6 +74,11 @@ func TestExplain(t *testing.T) {
 		{"eve publish x -u eve -l <b>", 1, "/pw has no such user"},
 		{"x publish x -l <b>", 1, "it cannot connect: allow_anonymous is false"},
 		{"x publish x -l <c>", 0, "no access control list"},
+		{"to-cloud publish house/x", 0, "to-cloud\" is the bridge cloud, " + h.dir + "/mosquitto.conf:17"},
+		{"to-cloud receive house/x", 0, "access control lists are not about bridges"},
+		{"to-cloud publish house/x --bytes 11", 1, "mosquitto.conf:5: message_size_limit 10"},
+		{"to-cloud publish house/x -l <a>", 1, "refused: no rule grants it"},
+		{"to-cloud publish x/#", 3, "is not a topic"},
 		{"x publish x -l 9", 3, "no such listener"},
 		{"x publish a/# -l <a>", 3, "is not a topic"},
 	} {
@@ -83,7 +92,7 @@ func TestExplain(t *testing.T) {
 // The running broker explains as it decides now, for the user and the listener of
 // the client that is asked about.
 func TestExplainRunning(t *testing.T) {
-	h := &house{t: t, dir: t.TempDir(), ports: map[string]string{"a": mosquittotest.Port(t), "b": mosquittotest.Port(t), "c": mosquittotest.Port(t)}, log: new(lines)}
+	h := &house{t: t, dir: t.TempDir(), ports: map[string]string{"a": mosquittotest.Port(t), "b": mosquittotest.Port(t), "c": mosquittotest.Port(t), "d": mosquittotest.Port(t)}, log: new(lines)}
 	h.write("acl", explainedACL)
 	h.write("pw", "")
 	path := h.write("mosquitto.conf", h.fill(explained))
@@ -125,6 +134,9 @@ func TestExplainRunning(t *testing.T) {
 	}
 	if err := h.says(c, "house/ann/secret", "m", 1, false); err == nil || !strings.Contains(err.Error(), packet.NotAuthorized.String()) {
 		t.Errorf("it was explained as refused: %v", err)
+	}
+	if code, out := h.ask("to-cloud", "publish", "house/ann/secret", "--data", data); code != 0 || !strings.Contains(out, "is the bridge cloud") {
+		t.Errorf("status %d:\n%s", code, out)
 	}
 	if code, out := h.ask("dev", "publish", "x", "--data", h.dir+"/nowhere"); code != exitUsage || !strings.Contains(out, "no broker runs there") {
 		t.Errorf("status %d:\n%s", code, out)
