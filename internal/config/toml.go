@@ -194,6 +194,9 @@ func isTOML(b []byte) bool {
 
 // toml reads a nightjar.toml.
 func (r *reader) toml(name string, b []byte) {
+	if b = r.expandTOML(name, b); len(r.errs) > 0 {
+		return
+	}
 	var d document
 	dec := toml.NewDecoder(bytes.NewReader(b)).DisallowUnknownFields()
 	if err := dec.Decode(&d); err != nil {
@@ -201,7 +204,7 @@ func (r *reader) toml(name string, b []byte) {
 		return
 	}
 	r.pos = Pos{File: name}
-	r.expand(name, b, reflect.ValueOf(&d).Elem())
+	r.checkAmounts(name, reflect.ValueOf(&d).Elem())
 	if len(r.errs) > 0 {
 		return
 	}
@@ -292,63 +295,23 @@ func nthLine(b []byte, head string, n int) int {
 	return 0
 }
 
-// expand replaces ${NAME} in every text by an environment variable, and refuses
-// amounts that the decoder could not.
-func (r *reader) expand(name string, src []byte, v reflect.Value) {
+// checkAmounts refuses amounts that were written as numbers, which the decoder
+// could not.
+func (r *reader) checkAmounts(name string, v reflect.Value) {
 	switch v.Kind() {
 	case reflect.Pointer:
-		if a, ok := v.Interface().(*amount); ok && a != nil && *a < 1 && *a != -1 { // written as a number
+		if a, ok := v.Interface().(*amount); ok && a != nil && *a < 1 && *a != -1 {
 			r.refuse(&Error{Pos: Pos{File: name}, Word: strconv.Itoa(int(*a)), Msg: "not an amount", Fix: "write a number above 0, or \"none\""})
 		} else if !v.IsNil() {
-			r.expand(name, src, v.Elem())
+			r.checkAmounts(name, v.Elem())
 		}
 	case reflect.Slice:
 		for i := range v.Len() {
-			r.expand(name, src, v.Index(i))
+			r.checkAmounts(name, v.Index(i))
 		}
 	case reflect.Struct:
 		for i := range v.NumField() {
-			r.expand(name, src, v.Field(i))
-		}
-	case reflect.String:
-		s, unset := expandText(v.String(), r.opts.Getenv)
-		if unset != "" {
-			word := "${" + unset + "}"
-			line := 1 + bytes.Count(src[:max(bytes.Index(src, []byte(word)), 0)], []byte("\n"))
-			r.refuse(&Error{Pos: Pos{name, line}, Word: word, Msg: "the environment has no such variable", Fix: "set it, or write $$ for a dollar sign"})
-			return
-		}
-		v.SetString(s)
-	}
-}
-
-// expandText replaces ${NAME}, and $$ by a dollar sign; unset is the first NAME
-// that is not set.
-func expandText(s string, env func(string) (string, bool)) (text, unset string) {
-	var out strings.Builder
-	for {
-		before, after, ok := strings.Cut(s, "$")
-		out.WriteString(before)
-		if !ok {
-			return out.String(), ""
-		}
-		s = after
-		switch name, rest, closed := strings.Cut(strings.TrimPrefix(after, "{"), "}"); {
-		case strings.HasPrefix(after, "$"):
-			out.WriteByte('$')
-			s = after[1:]
-		case strings.HasPrefix(after, "{") && closed:
-			value, set := "", false
-			if env != nil {
-				value, set = env(name)
-			}
-			if !set {
-				return "", name
-			}
-			out.WriteString(value)
-			s = rest
-		default:
-			out.WriteByte('$')
+			r.checkAmounts(name, v.Field(i))
 		}
 	}
 }

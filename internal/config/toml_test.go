@@ -212,6 +212,52 @@ func TestIsTOML(t *testing.T) {
 	}
 }
 
+// Variables may be amounts, times and items of lists too; whatever is in them, it
+// is one text, and the lines behind it keep their numbers.
+func TestTOMLVariables(t *testing.T) {
+	env := map[string]string{"BYTES": "2MiB", "DAYS": "14", "HARD": "a\"b\\c\n[[listener]]\x7f'ä", "LOG": "stdout", "SECRET": "secret", "BYTE": "\xff"}
+	parse := func(text string) (*Config, error) {
+		o := mapFS(fstest.MapFS{"secret": {Data: []byte("hush\n")}})
+		o.Getenv = func(name string) (string, bool) { v, ok := env[name]; return v, ok }
+		c, _, err := Parse(strings.NewReader(text), "nightjar.toml", o)
+		return c, err
+	}
+	c, err := parse(`user = "${HARD}" # ${NOT}
+[limits]
+queued_bytes = "${BYTES}"
+session_expiry = '${DAYS}d'
+[log]
+to = ["${LOG}", """
+/${LOG}
+"""]
+[[bridge]]
+name = "b"
+addresses = ["h"]
+topic = [{ pattern = "a" }]
+remote = { user = "$$u", password_file = "${SECRET}" }
+`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.User != env["HARD"] || c.Limits.MaxQueuedBytes != 2<<20 || c.Limits.PersistentClientExpiration != 14*24*time.Hour || !c.Log.Stdout || c.Log.File != "/stdout\n" {
+		t.Errorf("%+v", c)
+	}
+	if b := c.Bridges[0]; b.RemoteUsername != "$u" || b.RemotePassword != "hush" || b.Pos.Line != 9 {
+		t.Errorf("%+v", b)
+	}
+	for text, want := range map[string]string{
+		"[limits]\nqueued_bytes = '${DAYS}x'":                    `nightjar.toml:2: limits.queued_bytes: "14x" is not an amount`,
+		"[limits]\nqueued_bytes = '${NO}'":                       "nightjar.toml:2: ${NO}: the environment has no such variable",
+		"[limits]\n# ${NO}\nsession_expiry = '${NO}'":            "nightjar.toml:3: ${NO}: the environment has no such variable",
+		"data = '${LOG}'\n[limits]\nsession_expiry = '${BYTES}'": "nightjar.toml:3:",
+		"data = '${LOG}": "nightjar.toml:1:",
+	} {
+		if _, err := parse(text); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%q: %v; want %q", text, err, want)
+		}
+	}
+}
+
 func TestExpandText(t *testing.T) {
 	env := func(name string) (string, bool) { return "<" + name + ">", name != "NO" }
 	for in, want := range map[string]string{"": "", "a": "a", "${A}/b${C}": "<A>/b<C>", "$$": "$", "$${A}": "${A}", "$A": "$A", "${A": "${A", "a$": "a$"} {
