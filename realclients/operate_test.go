@@ -405,8 +405,15 @@ func TestDropsPrivileges(t *testing.T) {
 	if err := os.Chmod(h.dir, 0o711); err != nil {
 		t.Fatal(err)
 	}
-	h.write("mosquitto.conf", "user nobody\npersistence true\npersistence_location <dir>/data\nlistener <a> 127.0.0.1\nallow_anonymous true\n")
+	h.write("acl", "topic readwrite #\n")
+	if err := os.Chmod(h.path("acl"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	h.write("mosquitto.conf", "user nobody\npersistence true\npersistence_location <dir>/data\nlistener <a> 127.0.0.1\nallow_anonymous true\nacl_file <dir>/acl\n")
 	h.open()
+	if said := h.p.stderr.String(); !strings.Contains(said, "cannot be read again when it changes") || !strings.Contains(said, h.path("acl")) {
+		t.Errorf("nothing is said of the access list that only root can read:\n%s", said)
+	}
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", h.p.cmd.Process.Pid))
 	if err != nil {
 		t.Skip("no /proc: ", err)

@@ -98,7 +98,9 @@ func (r *Rules) listener(l *config.Listener) error {
 		e.Identity = auth.Subject
 	}
 	var err error
-	if e.Users, err = load(r.users, l.Security.PasswordFile, auth.LoadUsers); err != nil {
+	if e.Users, err = load(r.users, l.Security.PasswordFile, auth.LoadUsers); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: nightjar passwd -c %s NAME makes one with its first user", err, l.Security.PasswordFile)
+	} else if err != nil {
 		return err
 	}
 	acl, err := load(r.acls, l.Security.ACLFile, auth.LoadACL)

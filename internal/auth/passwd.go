@@ -137,7 +137,9 @@ func ReplaceFile(path string, b []byte) (err error) {
 	}
 	dir := filepath.Dir(path)
 	f, err := os.CreateTemp(dir, ".passwd-*") // with mode 0600
-	if err != nil {
+	if at := (*fs.PathError)(nil); errors.As(err, &at) {
+		return fmt.Errorf("make a file in %s: %w", dir, at.Err) // nobody knows the name of the new one
+	} else if err != nil {
 		return err
 	}
 	defer func() {
@@ -145,7 +147,9 @@ func ReplaceFile(path string, b []byte) (err error) {
 			err = errors.Join(err, f.Close(), os.Remove(f.Name()))
 		}
 	}()
-	if info, statErr := os.Stat(path); statErr == nil {
+	if info, statErr := os.Stat(path); statErr == nil && info.IsDir() {
+		return errors.New("it is a directory: name a file in it")
+	} else if statErr == nil {
 		keepOwner(f, info)
 	} else if !errors.Is(statErr, fs.ErrNotExist) {
 		return statErr

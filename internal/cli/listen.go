@@ -47,6 +47,9 @@ func (f *listenFlags) listeners() ([]broker.Listener, error) {
 
 // listenersWith makes the listeners; pair is nil without a certificate.
 func (f *listenFlags) listenersWith(pair *tls.Config) ([]broker.Listener, error) {
+	if f.AllowAnonymous && len(f.Listen) == 0 {
+		return nil, errors.New("--allow-anonymous: only this machine can connect, and it may without: for others add --listen mqtt://0.0.0.0:1883")
+	}
 	var list []broker.Listener
 	encrypted := false
 	for _, s := range f.Listen {

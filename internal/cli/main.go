@@ -2,9 +2,14 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
+	"regexp"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -15,7 +20,7 @@ import (
 // root is the command tree; each field is a sub-command.
 type root struct {
 	Serve serveCommand `cmd:"" default:"withargs" help:"Run the broker. This is what nightjar does without a command."`
-	Check checkCommand `cmd:"" help:"Say what each line of a mosquitto.conf does here."`
+	Check checkCommand `cmd:"" help:"Say what each line of a mosquitto.conf does here, or what is wrong with a nightjar.toml."`
 
 	Convert convertCommand `cmd:"" help:"Write a mosquitto.conf as a nightjar.toml that says the same."`
 	Explain explainCommand `cmd:"" help:"Say whether a client may publish, subscribe to or receive something, and which line decides."`
@@ -80,7 +85,7 @@ func Main(ctx context.Context, version string, args []string, io Streams) int {
 		kong.Description("An MQTT broker with its tools in one program."),
 		kong.UsageOnError(),
 		kong.Writers(io.Out, io.Err),
-		kong.Vars{"version": version, "scenarios": scenarioNames()},
+		kong.Vars{"version": "nightjar " + version, "scenarios": scenarioNames()},
 		kong.Exit(func(c int) { code, exited = c, true }),
 	)
 	if err != nil {
@@ -91,7 +96,7 @@ func Main(ctx context.Context, version string, args []string, io Streams) int {
 		return code
 	}
 	if err != nil {
-		fmt.Fprintf(io.Err, "nightjar: %v (see nightjar --help)\n", err)
+		fmt.Fprintf(io.Err, "nightjar: %s\n", explainUsage(err))
 		return exitUsage
 	}
 	switch parsed.Command() {
@@ -143,4 +148,57 @@ func buildVersion() string {
 		return info.Main.Version
 	}
 	return "development"
+}
+
+// kongWords are sentences of the flag parser about itself, and what they say to
+// somebody who has mistyped.
+var kongWords = []struct {
+	pattern *regexp.Regexp
+	text    string
+}{
+	{regexp.MustCompile(`^(--[a-z-]+): (?:missing value, expecting .*|expected .* value but got .*)$`), "$1 needs a value"},
+	{regexp.MustCompile(`,""( but got )`), "$1"}, // how an enumeration says that it may be left out
+}
+
+// explainUsage says what is wrong with a command line, and what to do about it.
+func explainUsage(err error) string {
+	node, help := (*kong.Node)(nil), "nightjar --help"
+	var parse *kong.ParseError
+	if errors.As(err, &parse) && parse.Context != nil {
+		if node = parse.Context.Selected(); node != nil {
+			help = node.FullPath() + " --help"
+		} else if args := parse.Context.Args; len(args) > 0 && strings.HasPrefix(args[0], "-") {
+			help = "nightjar serve --help"
+		}
+	}
+	text := err.Error()
+	for _, w := range kongWords {
+		text = w.pattern.ReplaceAllString(text, w.text)
+	}
+	stray, isStray := strings.CutPrefix(text, "unexpected argument ")
+	switch {
+	case isStray && node != nil && node.Name == "serve" && !strings.Contains(stray, "did you mean"):
+		text += ": " + insteadOf(stray, node)
+	case node != nil && strings.HasPrefix(text, "expected "):
+		text += ": " + node.Summary()
+	}
+	return fmt.Sprintf("%s (see %s)", text, help)
+}
+
+// insteadOf is what somebody may have meant who gave serve an argument.
+func insteadOf(arg string, serve *kong.Node) string {
+	if strings.Contains(arg, "://") {
+		return "the address to listen at comes after --listen, and clients are nightjar pub and nightjar sub"
+	}
+	if _, err := os.Stat(arg); !errors.Is(err, fs.ErrNotExist) || strings.HasSuffix(arg, ".conf") || strings.HasSuffix(arg, ".toml") {
+		return "a configuration file comes after -c"
+	}
+	var names []string
+	for _, n := range serve.Parent.Children {
+		if !n.Hidden {
+			names = append(names, n.Name)
+		}
+	}
+	slices.Sort(names)
+	return "the commands are " + strings.Join(names, ", ")
 }

@@ -3,7 +3,9 @@ package cli
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
@@ -157,7 +159,27 @@ func (v *service) bound() error {
 			return fmt.Errorf("write pid_file: %w", err)
 		}
 	}
-	return becomeUser(c.User, v.say, v.plan.cfg.Data, c.Log.File, c.PIDFile)
+	if err := becomeUser(c.User, v.say, v.plan.cfg.Data, c.Log.File, c.PIDFile); err != nil {
+		return err
+	}
+	v.warnOfUnreadable()
+	return nil
+}
+
+// warnOfUnreadable tells of files that root has read and that the broker's user
+// cannot read again when they change.
+func (v *service) warnOfUnreadable() {
+	if v.plan.rules == nil {
+		return
+	}
+	for _, path := range v.plan.rules.Files() {
+		f, err := os.Open(path)
+		if errors.Is(err, fs.ErrPermission) {
+			v.say.Warn("this file cannot be read again when it changes: let the user that the broker runs as read it, as with chown", "file", path)
+		} else if err == nil {
+			f.Close()
+		}
+	}
 }
 
 // opening is Mosquitto's sentence about a listener.

@@ -123,7 +123,7 @@ func farewell(err error, connected bool) (text, why string) {
 	case errors.Is(err, transport.ErrServerClosed):
 		return "disconnected: the broker stops.", ""
 	case errors.As(err, &pe) && !connected && refusal(pe.Code):
-		return "disconnected, not authorised.", pe.Error()
+		return "disconnected, not authorised.", pe.Msg + " [" + pe.Clause + "]" // the sentence has said the code
 	case errors.As(err, &pe):
 		return "disconnected due to protocol error.", pe.Error()
 	case errors.Is(err, errConnectTimeout):

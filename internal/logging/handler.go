@@ -145,6 +145,9 @@ func (l *Log) stamp(c *config.Log) string {
 	return strconv.FormatInt(now.Unix(), 10) + ": "
 }
 
+// sentences are the keys of what reads well without them.
+var sentences = []string{"err", "why", "cause"}
+
 func textLine(msg, event string, attrs []slog.Attr) string {
 	var b strings.Builder
 	escape(&b, msg)
@@ -153,11 +156,17 @@ func textLine(msg, event string, attrs []slog.Attr) string {
 	}
 	sep := ": "
 	for _, a := range attrs {
+		value := a.Value.String()
+		if value == "" {
+			continue
+		}
 		b.WriteString(sep)
 		sep = ", "
-		escape(&b, a.Key)
-		b.WriteByte(' ')
-		escape(&b, a.Value.String())
+		if !slices.Contains(sentences, a.Key) {
+			escape(&b, a.Key)
+			b.WriteByte(' ')
+		}
+		escape(&b, value)
 	}
 	return b.String()
 }

@@ -40,7 +40,7 @@ func TestLines(t *testing.T) {
 		}, "1772625906: Client lamp disconnected.\n"},
 		{"with what it is about", config.Log{Types: config.LogDefault}, func(l *slog.Logger) {
 			l.With("listener", "a").Warn("not allowed", "err", os.ErrPermission, "n", 3)
-		}, "1772625906: not allowed: listener a, err permission denied, n 3\n"},
+		}, "1772625906: not allowed: listener a, permission denied, n 3\n"},
 		{"format of the time", config.Log{Types: config.LogDefault, TimestampFormat: "%Y-%m-%dT%H:%M:%S"}, func(l *slog.Logger) {
 			l.Error("x")
 		}, "2026-03-04T12:05:06: x\n"},
@@ -48,9 +48,9 @@ func TestLines(t *testing.T) {
 			l.Info("Client a\n\x1b[2J\x7f\u0085\xff\u202e\ufffd disconnected.", "event", "disconnect")
 		}, `Client a\n\x1b[2J\x7f\x85\xff\u{202e}` + "\ufffd disconnected.\n"},
 		{"long texts of others", config.Log{Types: config.LogAll, NoTimestamp: true}, func(l *slog.Logger) {
-			l.Warn("dropped", "client", strings.Repeat("c", 65535), "why", strings.Repeat("w", 65535))
+			l.Warn("dropped", "user", "", "client", strings.Repeat("c", 65535), "why", strings.Repeat("w", 65535))
 			l.Warn(strings.Repeat("m", 65535))
-		}, "dropped: client " + strings.Repeat("c", 253) + "..., why " + strings.Repeat("w", 2045) + "...\n" + strings.Repeat("m", 2045) + "...\n"},
+		}, "dropped: client " + strings.Repeat("c", 253) + "..., " + strings.Repeat("w", 2045) + "...\n" + strings.Repeat("m", 2045) + "...\n"},
 		{"kinds that are not wanted", config.Log{Types: config.LogWarning | config.LogSubscribe, NoTimestamp: true}, func(l *slog.Logger) {
 			l.Info("no")
 			l.Error("no")

@@ -109,6 +109,9 @@ func explainBind(network, address string, err error) error {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
 		hint = "another program listens there: stop it or choose another port"
+		if network == "unix" {
+			hint = "another program listens there, or the file is no socket: remove it or choose another path"
+		}
 	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM):
 		hint = "ports below 1024 need a privilege: choose a higher port or grant CAP_NET_BIND_SERVICE"
 		if network == "unix" {

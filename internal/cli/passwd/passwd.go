@@ -156,6 +156,7 @@ func (o *options) run(s streams) error {
 			return fmt.Errorf("%w (-c begins a new file)", err)
 		}
 	}
+	done := ""
 	switch {
 	case o.update:
 		if _, err := f.HashPlain(o.hash); err != nil {
@@ -174,13 +175,17 @@ func (o *options) run(s streams) error {
 		if err != nil {
 			return err
 		}
-		if added {
-			fmt.Fprintf(s.out, "Adding password for user %s\n", o.user)
-		} else {
-			fmt.Fprintf(s.out, "Updating password for user %s\n", o.user)
+		if done = "Updating"; added {
+			done = "Adding"
 		}
 	}
-	return f.Save()
+	if err := f.Save(); err != nil {
+		return err
+	}
+	if done != "" {
+		fmt.Fprintf(s.out, "%s password for user %s\n", done, o.user)
+	}
+	return nil
 }
 
 // print writes the line of a user to standard output.

@@ -48,6 +48,8 @@ func TestPasswd(t *testing.T) {
 		{"", []string{"-x", file}, 1, "unknown flag"},
 		{"", []string{"-D", file, "nobody"}, 1, "is not in"},
 		{"", []string{"-D", file, "cid"}, 0, ""},
+		{"", []string{"-c", "-b", filepath.Dir(file), "ann", "one"}, 1, "it is a directory"},
+		{"", []string{"-c", "-b", file + "/no/pw", "ann", "one"}, 1, "make a file in " + file + "/no: "},
 		{"", []string{"--help"}, 0, "Usage"},
 		{"five\n", []string{"-c", "-H", "sha512-pbkdf2", "-I", "7", "-", "dan"}, 0, "dan:$7$7$"},
 	}

@@ -49,7 +49,7 @@ type engineLog struct {
 
 func (l engineLog) Infof(format string, args ...any) {
 	if l.log.Enabled(context.Background(), slog.LevelDebug-4) {
-		l.log.Log(context.Background(), slog.LevelDebug-4, fmt.Sprintf(format, args...))
+		l.log.Log(context.Background(), slog.LevelDebug-4, "the storage engine: "+fmt.Sprintf(format, args...))
 	}
 }
 

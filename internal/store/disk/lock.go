@@ -29,13 +29,19 @@ func lockDir(fs vfs.FS, dir string) (*dirLock, error) {
 	pid := fs.PathJoin(dir, "pid")
 	lock, err := fs.Lock(fs.PathJoin(dir, "LOCK"))
 	if err != nil {
-		if holder := readPid(fs, pid); holder != "" {
-			return nil, fmt.Errorf("%w by process %s (%w)", ErrLocked, holder, err)
+		switch {
+		case errors.Is(err, syscall.ENOTDIR):
+			return nil, fmt.Errorf("it is a file: name a directory (%w)", err)
+		case errors.Is(err, os.ErrPermission):
+			return nil, fmt.Errorf("lock the directory: %w: give it to the user that the broker runs as, or choose another directory", err)
 		}
-		for _, other := range []error{os.ErrPermission, syscall.ENOTDIR, syscall.EROFS, syscall.EIO, syscall.ENOSPC} {
+		for _, other := range []error{syscall.EROFS, syscall.EIO, syscall.ENOSPC} {
 			if errors.Is(err, other) {
 				return nil, fmt.Errorf("lock the directory: %w", err)
 			}
+		}
+		if holder := readPid(fs, pid); holder != "" {
+			return nil, fmt.Errorf("%w by process %s (%w)", ErrLocked, holder, err)
 		}
 		return nil, fmt.Errorf("%w, or it cannot be locked: %w", ErrLocked, err)
 	}

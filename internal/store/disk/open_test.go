@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -34,6 +35,20 @@ func TestLockNamesTheProcess(t *testing.T) {
 				t.Fatal(err)
 			}
 		})
+	}
+}
+
+// A file in place of the directory is told as such, and stays as it is.
+func TestFileIsNoDirectory(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "data")
+	if err := os.WriteFile(file, []byte("mine"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(file, Options{}); err == nil || !strings.Contains(err.Error(), "it is a file: name a directory") {
+		t.Errorf("Open of a file: %v", err)
+	}
+	if b, err := os.ReadFile(file); err != nil || string(b) != "mine" {
+		t.Errorf("the file is %q afterwards, %v", b, err)
 	}
 }
 
