@@ -136,6 +136,7 @@ func (c *Client) run() {
 	writing := make(chan struct{})
 	go func() {
 		defer close(writing)
+		defer cancel() // a handler that waits for its context keeps the reader from seeing the end
 		c.writeLoop()
 	}()
 	err := c.readLoop(ctx)
@@ -227,8 +228,8 @@ func (c *Client) ClientID() string { return c.id }
 func (c *Client) Connack() *packet.Connack { return &c.connack }
 
 // Close says goodbye with "normal disconnection", and returns when both goroutines have ended. It waits a few seconds at
-// most for a server that does not react. It must not be called from a handler. It returns nil, also when the connection
-// had ended before.
+// most for a server that does not react and for a handler that does not return, so it should not be called from one. It
+// returns nil, also when the connection had ended before.
 func (c *Client) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*drainTime)
 	defer cancel()
@@ -238,8 +239,9 @@ func (c *Client) Close() error {
 
 // Disconnect sends what is buffered and then d, or "normal disconnection" when d is nil, and returns when both goroutines
 // have ended. It does not wait for acknowledgements of the server, but it does wait for a handler that is running, so that
-// the message it handles is acknowledged. When ctx ends first the connection is cut and its error returned. A ReasonString
-// and User properties that would make d larger than the server takes are left out.
+// the message it handles is acknowledged. When ctx ends first the connection is cut, and with it the handler's context, and
+// the error of ctx is returned two seconds later at most, whether the handler has returned or not. A ReasonString and User
+// properties that would make d larger than the server takes are left out.
 //
 // A handler may call it with its own context. Then it returns at once, the message at hand is the last one that is handled,
 // and DISCONNECT follows its acknowledgement.
@@ -265,14 +267,25 @@ func (c *Client) Disconnect(ctx context.Context, d *packet.Disconnect) error {
 	select {
 	case <-c.done:
 	case <-ctx.Done():
+		c.fail(ErrClosed)
 		c.conn.Close()
-		<-c.done
+		c.linger()
 		return ctx.Err()
 	}
 	if err != nil {
 		return lost(err)
 	}
 	return nil
+}
+
+// linger waits for the goroutines of a connection that was cut, which end at once unless a handler does not return.
+func (c *Client) linger() {
+	timer := time.NewTimer(drainTime)
+	defer timer.Stop()
+	select {
+	case <-c.done:
+	case <-timer.C:
+	}
 }
 
 // fitting is d without what would make it larger than the server takes [MQTT-3.14.2-3], [MQTT-3.14.2-4].

@@ -329,6 +329,7 @@ func (k *Keeper) goodbye(c *Client) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*drainTime)
 	defer cancel()
 	c.Disconnect(ctx, d)
+	<-c.Done()
 }
 
 // close tells everybody that it is over.
