@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -20,11 +21,26 @@ type Journal struct {
 	appended Ticket // guarded by mu
 
 	syncing sync.Mutex // held while the file is written, which is what it is for
-	file    *os.File   // guarded by syncing
+	file    disk       // guarded by syncing
 	size    int64      // guarded by syncing: bytes of whole records
-	synced  Ticket     // guarded by syncing
+	written Ticket     // guarded by syncing: the last that was tried, with or without success
+	lost    []span     // guarded by syncing: those that a failed write took along, in order
 	failed  error      // guarded by syncing: the file can no longer be trusted
 	spare   []byte     // guarded by syncing
+}
+
+// disk is what a journal does with its file.
+type disk interface {
+	io.WriterAt
+	Truncate(size int64) error
+	Sync() error
+	Close() error
+}
+
+// span is the tickets behind after, up to last.
+type span struct {
+	after, last Ticket
+	err         error
 }
 
 // Ticket stands for a record that was appended; tickets grow.
@@ -53,7 +69,10 @@ func (j *Journal) open(replay func(Record) error) (cut Cut, err error) {
 	}
 	all, err := os.ReadFile(j.path)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && len(all) < len(magic) && magic[:len(all)] == string(all) {
-		j.file, j.size, err = writeNew(j.path, []byte(magic))
+		file, size, err := writeNew(j.path, []byte(magic))
+		if file != nil {
+			j.file, j.size = file, size
+		}
 		return cut, err
 	}
 	if err != nil {
@@ -70,15 +89,18 @@ func (j *Journal) open(replay func(Record) error) (cut Cut, err error) {
 		cut.Bytes = int64(len(rest))
 		cut.Saved = j.path + ".damaged"
 		saved, _, err := writeNew(cut.Saved, rest)
+		if saved != nil {
+			saved.Close()
+		}
 		if err != nil {
 			return cut, fmt.Errorf("save the damaged end: %w", err)
 		}
-		saved.Close()
 	}
-	if j.file, err = os.OpenFile(j.path, os.O_RDWR, 0); err != nil {
+	file, err := os.OpenFile(j.path, os.O_RDWR, 0)
+	if err != nil {
 		return cut, err
 	}
-	j.size = int64(good)
+	j.file, j.size = file, int64(good)
 	return cut, j.truncate()
 }
 
@@ -114,14 +136,14 @@ func (j *Journal) Append(r Record) Ticket {
 	return j.appended
 }
 
-// Commit returns when the record of t and all before it are on disk. After an error it is unknown which of those that were
-// not committed before will be found by the next Open. A full disk may be better the next time; a disk that fails to sync
-// is never trusted again.
+// Commit returns when the record of t is on disk. After an error it is unknown whether the next Open will find it; all
+// that were to be written with it share its fate, and whoever waits for one of them gets the error too. A full disk may be
+// better the next time; a disk that fails to sync is never trusted again.
 func (j *Journal) Commit(t Ticket) error {
 	j.syncing.Lock()
 	defer j.syncing.Unlock()
-	if j.synced >= t {
-		return nil
+	if j.written >= t {
+		return j.fate(t)
 	}
 	if j.failed != nil {
 		return j.failed
@@ -135,14 +157,36 @@ func (j *Journal) Commit(t Ticket) error {
 		if terr := j.truncate(); terr != nil {
 			j.failed = fmt.Errorf("journal %s: %w", j.path, terr)
 		}
-		return fmt.Errorf("journal %s: %w", j.path, err)
+		err = fmt.Errorf("journal %s: %w", j.path, err)
+		j.lose(end, err)
+		return err
 	}
 	if err := j.file.Sync(); err != nil {
 		j.failed = fmt.Errorf("journal %s: sync: %w", j.path, err)
 		return j.failed
 	}
 	j.size += int64(len(b))
-	j.synced = end
+	j.written = end
+	return nil
+}
+
+// lose notes that the records up to end are in nobody's hands any more. Others wait for a Commit of theirs.
+func (j *Journal) lose(end Ticket, err error) {
+	if n := len(j.lost); n > 0 && j.lost[n-1].last == j.written {
+		j.lost[n-1].last = end
+	} else {
+		j.lost = append(j.lost, span{j.written, end, err})
+	}
+	j.written = end
+}
+
+// fate says what became of a record that was tried.
+func (j *Journal) fate(t Ticket) error {
+	for _, s := range j.lost {
+		if t > s.after && t <= s.last {
+			return s.err
+		}
+	}
 	return nil
 }
 
@@ -180,13 +224,18 @@ func (j *Journal) Compact(snapshot func(cut func()) []Record) error {
 	}
 	file, size, err := writeNew(j.path, all)
 	if err != nil {
+		err = fmt.Errorf("compact journal %s: %w", j.path, err)
+		if file != nil { // the old file has no name any more
+			file.Close()
+			j.failed = err
+		}
 		j.mu.Lock()
 		j.buf = append(pending, j.buf...)
 		j.mu.Unlock()
-		return fmt.Errorf("compact journal %s: %w", j.path, err)
+		return err
 	}
 	j.file.Close()
-	j.file, j.size, j.synced = file, size, end
+	j.file, j.size, j.written, j.lost = file, size, end, nil
 	return nil
 }
 
@@ -207,7 +256,8 @@ func (j *Journal) Close() error {
 	return err
 }
 
-// writeNew puts a durable file with this content at path, whole or not at all.
+// writeNew puts a durable file with this content at path, whole or not at all. When there is an error and a file all the
+// same, it is there and perhaps not durable.
 func writeNew(path string, content []byte) (*os.File, int64, error) {
 	f, err := os.OpenFile(path+".new", os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
@@ -220,12 +270,9 @@ func writeNew(path string, content []byte) (*os.File, int64, error) {
 	if err == nil {
 		err = os.Rename(path+".new", path)
 	}
-	if err == nil {
-		err = syncDirectory(filepath.Dir(path))
-	}
 	if err != nil {
 		f.Close()
 		return nil, 0, err
 	}
-	return f, int64(len(content)), nil
+	return f, int64(len(content)), syncDirectory(filepath.Dir(path))
 }
