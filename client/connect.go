@@ -98,8 +98,10 @@ func (c *Client) accept(h packet.Header, body []byte) error {
 	c.quota = make(chan struct{}, min(c.opt.Inflight, a.ReceiveMaximum.Or(65535)))
 	c.conn.SetDeadline(time.Time{})
 	present := a.SessionPresent || c.v < packet.V311 && c.opt.Resume // 3.1 does not tell
-	if !present {
-		c.session.reset() // [MQTT-3.2.2-5] [MQTT-3.1.2-4] [3.1.1: MQTT-3.1.2-6]
+	if !present {                                                    // [MQTT-3.2.2-5] [MQTT-3.1.2-4] [3.1.1: MQTT-3.1.2-6]
+		if err := c.session.reset(); err != nil {
+			return err
+		}
 	}
 	c.resend()
 	return nil

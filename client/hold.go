@@ -32,7 +32,7 @@ func Hold(ctx context.Context) (acknowledge func()) {
 	}
 	d := c.reader.held
 	if d == nil {
-		d = &delivery{owner: c, qos2: c.reader.pub.QoS == 2, id: c.reader.pub.PacketID}
+		d = &delivery{owner: c, life: c.session.life, qos2: c.reader.pub.QoS == 2, id: c.reader.pub.PacketID}
 		c.reader.held = d
 	}
 	d.mu.Lock()
@@ -43,6 +43,7 @@ func Hold(ctx context.Context) (acknowledge func()) {
 
 // delivery is a message that handlers hold.
 type delivery struct {
+	life uint64 // of the session
 	id   uint16
 	qos2 bool
 
@@ -65,7 +66,7 @@ func (d *delivery) release() {
 	}
 	var err error
 	if d.qos2 {
-		err = s.recordReceived(d.id) // before PUBREC, and not under a lock
+		err = s.recordReceived(d.life, d.id) // before PUBREC, and not under a lock
 	}
 	d.mu.Lock()
 	d.holds--
@@ -118,11 +119,11 @@ func (c *Client) sendReleased() {
 }
 
 // recordReceived makes it durable that a QoS 2 message was handed over.
-func (s *Session) recordReceived(id uint16) error {
+func (s *Session) recordReceived(life uint64, id uint16) error {
 	if s.records == nil {
 		return nil
 	}
-	return s.records.received(id, true)
+	return s.records.received(life, id, true)
 }
 
 // recordReleased makes it durable that the number of a QoS 2 message may be used again.
@@ -130,5 +131,5 @@ func (s *Session) recordReleased(id uint16) error {
 	if s.records == nil {
 		return nil
 	}
-	return s.records.received(id, false)
+	return s.records.received(s.life, id, false)
 }

@@ -107,12 +107,12 @@ func TestJournalExactlyOnceOverCrashes(t *testing.T) {
 	})
 }
 
-// A QoS 2 message whose PUBREC was sent is not handed over again after a crash, and its number is free after PUBREL
-// [MQTT-4.3.3-10], [MQTT-4.3.3-12].
+// A QoS 2 message whose PUBREC was sent is not handed over again after a crash, and its number is free after PUBREL and
+// when the server has lost the session [MQTT-4.3.3-10], [MQTT-4.3.3-12].
 func TestJournalInbound(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "journal")
 	got := make(chan string, 10)
-	live := func(script func(p *peer)) {
+	live := func(present bool, script func(p *peer)) {
 		t.Helper()
 		near, far := net.Pipe()
 		first := true
@@ -129,17 +129,17 @@ func TestJournalInbound(t *testing.T) {
 		_, _, stop := keeper(t, o)
 		p := &peer{t: t, conn: far, v: packet.V5}
 		p.expect("CONNECT")
-		p.send(&packet.Connack{SessionPresent: true})
+		p.send(&packet.Connack{SessionPresent: present})
 		script(p)
 		path = crash(t, path)
 		far.Close()
 		stop()
 	}
-	live(func(p *peer) {
+	live(true, func(p *peer) {
 		p.send(message(7, 2, "once"))
 		p.expect("PUBREC 7")
 	})
-	live(func(p *peer) {
+	live(true, func(p *peer) {
 		again := message(7, 2, "once")
 		again.Dup = true
 		p.send(again)
@@ -147,12 +147,20 @@ func TestJournalInbound(t *testing.T) {
 		p.send(&packet.Pubrel{PacketID: 7})
 		p.expect("PUBCOMP 7 00")
 	})
-	live(func(p *peer) {
+	live(true, func(p *peer) {
 		p.send(message(7, 2, "other"))
+		p.expect("PUBREC 7")
+	})
+	live(false, func(p *peer) { // the server has forgotten everything
+		p.send(new(packet.Pingresp)) // is read after CONNACK was acted on
+	})
+	live(true, func(p *peer) {
+		p.send(message(7, 2, "in the new session"))
 		p.expect("PUBREC 7")
 	})
 	want(t, got, "PUBLISH 7 q2 once p")
 	want(t, got, "PUBLISH 7 q2 other p")
+	want(t, got, "PUBLISH 7 q2 in the new session p")
 	if len(got) != 0 {
 		t.Error("handed over again:", <-got)
 	}

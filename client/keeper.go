@@ -97,6 +97,7 @@ type Keeper struct {
 	out     outbox                // guarded by mu
 	seq     uint64                // guarded by mu: last in the journal
 	inbound map[uint16]struct{}   // guarded by mu: inbound QoS 2 numbers in the journal
+	life    uint64                // guarded by mu: of the session that inbound belongs to
 	client  *Client               // guarded by mu: subscribed anew and ready to send, or nil
 	sending bool                  // guarded by mu: the sender has a message in hand
 	changed chan struct{}         // guarded by mu: closed when the queue shrinks or Run ends; nil if nobody waits

@@ -193,9 +193,9 @@ func (k *Keeper) numberer(q *queued) func(id uint16) error {
 		return nil
 	}
 	return func(id uint16) error {
-		return k.commit(func() journal.Record {
+		return k.commit(func() []journal.Record {
 			q.id, q.taken = id, false
-			return q.numberRecord()
+			return []journal.Record{q.numberRecord()}
 		})
 	}
 }
@@ -205,29 +205,50 @@ func (k *Keeper) pubrec(q *queued) error {
 	if q.seq == 0 {
 		return nil
 	}
-	return k.commit(func() journal.Record {
+	return k.commit(func() []journal.Record {
 		q.taken = true
-		return journal.Record{Kind: recordTaken, Seq: q.seq}
+		return []journal.Record{{Kind: recordTaken, Seq: q.seq}}
 	})
 }
 
 // received is described at sessionRecords.
-func (k *Keeper) received(id uint16, open bool) error {
-	return k.commit(func() journal.Record {
-		if open {
+func (k *Keeper) received(life uint64, id uint16, open bool) error {
+	return k.commit(func() []journal.Record {
+		switch {
+		case life != k.life: // the message was held until the server had lost the session
+			return nil
+		case open:
 			k.inbound[id] = struct{}{}
-			return journal.Record{Kind: recordInbound, Seq: uint64(id)}
+			return []journal.Record{{Kind: recordInbound, Seq: uint64(id)}}
 		}
 		delete(k.inbound, id)
-		return journal.Record{Kind: recordReleased, Seq: uint64(id)}
+		return []journal.Record{{Kind: recordReleased, Seq: uint64(id)}}
 	})
 }
 
-// commit changes the state and makes the record of the change durable.
-func (k *Keeper) commit(change func() journal.Record) error {
+// restart is described at sessionRecords.
+func (k *Keeper) restart(life uint64) error {
+	return k.commit(func() (list []journal.Record) {
+		k.life = life
+		for id := range k.inbound {
+			list = append(list, journal.Record{Kind: recordReleased, Seq: uint64(id)})
+		}
+		clear(k.inbound)
+		return list
+	})
+}
+
+// commit changes the state and makes the records of the change durable.
+func (k *Keeper) commit(change func() []journal.Record) error {
+	var ticket journal.Ticket
 	k.mu.Lock()
-	ticket := k.journal.Append(change())
+	for _, r := range change() {
+		ticket = k.journal.Append(r)
+	}
 	k.mu.Unlock()
+	if ticket == 0 {
+		return nil
+	}
 	if err := k.journal.Commit(ticket); err != nil {
 		k.o.OnEvent(Event{Kind: JournalFailed, Err: err})
 		return err

@@ -117,7 +117,7 @@ func (c *Client) onPublish2(ctx context.Context, p *packet.Publish) error {
 		c.reader.open++
 		c.setHandling()
 		if d = c.deliver(ctx, p); d == nil {
-			if err := s.recordReceived(p.PacketID); err != nil {
+			if err := s.recordReceived(s.life, p.PacketID); err != nil {
 				return err
 			}
 		}

@@ -21,6 +21,7 @@ type Session struct {
 
 	nextID   uint16
 	seq      uint64
+	life     uint64 // grows when the server has lost the session; read by the reading goroutine
 	out      map[uint16]*outgoing
 	spare    []*outgoing          // finished entries, to be used again
 	received map[uint16]*delivery // QoS 2 messages that were handed over and await their PUBREL; nil unless held
@@ -29,11 +30,12 @@ type Session struct {
 	routes   atomic.Pointer[[]route]
 }
 
-// sessionRecords makes changes of the state durable before they are told to the server. Only the reading goroutine and
-// acknowledgements of held messages call it, without any lock.
+// sessionRecords makes changes of the state durable before they are told to the server. Only the reading goroutine,
+// acknowledgements of held messages and the handshake call it, without any lock.
 type sessionRecords interface {
-	pubrec(q *queued) error              // the server has taken the message
-	received(id uint16, open bool) error // an inbound QoS 2 message was handed over, or released
+	pubrec(q *queued) error                           // the server has taken the message
+	received(life uint64, id uint16, open bool) error // an inbound QoS 2 message was handed over, or released
+	restart(life uint64) error                        // another life begins: the numbers received so far mean nothing in it
 }
 
 // orphan is an unacknowledged message whose session the server does not have any more.
@@ -128,7 +130,13 @@ func (s *Session) unfinished() []*outgoing {
 
 // reset forgets everything but the handlers, which are not part of the protocol's state: the same subscriptions may be
 // made again.
-func (s *Session) reset() {
+func (s *Session) reset() error {
+	if s.records != nil {
+		if err := s.records.restart(s.life + 1); err != nil {
+			return err
+		}
+	}
+	s.life++
 	for _, o := range s.unfinished() {
 		if o.queued != nil {
 			s.orphans = append(s.orphans, orphan{o.queued, o.state == awaitComp})
@@ -136,6 +144,7 @@ func (s *Session) reset() {
 	}
 	clear(s.out)
 	clear(s.received)
+	return nil
 }
 
 // Pending is the number of messages that were published and not acknowledged yet. It may be called only while no
