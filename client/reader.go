@@ -116,17 +116,18 @@ func (c *Client) onPublish2(ctx context.Context, p *packet.Publish) error {
 		}
 		c.reader.open++
 		c.setHandling()
-		if d = c.deliver(ctx, p); d == nil {
-			if err := s.recordReceived(s.life, p.PacketID); err != nil {
-				return err
-			}
-		}
+		d = c.deliver(ctx, p)
 		c.mu.Lock()
 		if s.received == nil {
 			s.received = make(map[uint16]*delivery)
 		}
 		s.received[p.PacketID] = d
 		c.mu.Unlock()
+	}
+	if !d.open() { // also when it comes again, because that may be for want of a record
+		if err := s.recordReceived(s.life, p.PacketID); err != nil {
+			return err
+		}
 	}
 	c.acknowledge(packet.TypePubrec, p.PacketID, d) // [MQTT-4.3.3-8]
 	return nil
