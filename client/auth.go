@@ -54,6 +54,9 @@ func (c *Client) answerAuth(ctx context.Context, a *packet.Auth) (*packet.Auth, 
 	if err != nil {
 		return nil, fmt.Errorf("authenticate: %w", err)
 	}
+	if err := checkAuth(data); err != nil {
+		return nil, err
+	}
 	return &packet.Auth{Code: packet.ContinueAuthentication, AuthMethod: a.AuthMethod, AuthData: data}, nil
 }
 
@@ -95,19 +98,29 @@ func (c *Client) Reauthenticate(ctx context.Context) error {
 	if c.inHandler(ctx) {
 		return ErrInHandler
 	}
-	data, err := m.Start()
-	if err != nil {
-		return fmt.Errorf("re-authenticate: %w", err)
+	answer := make(chan error, 1)
+	c.mu.Lock()
+	busy := c.reauth != nil
+	if !busy {
+		c.reauth = answer // from here on nobody else asks m
 	}
-	if err := c.lockToSend(ctx); err != nil {
-		return err
-	}
-	if c.reauth != nil {
-		c.mu.Unlock()
+	c.mu.Unlock()
+	if busy {
 		return errors.New("re-authenticate: already under way")
 	}
-	answer := make(chan error, 1)
-	c.reauth = answer
+	data, err := m.Start()
+	if err == nil {
+		err = checkAuth(data)
+	}
+	if err == nil {
+		err = c.lockToSend(ctx)
+	}
+	if err != nil {
+		c.mu.Lock()
+		c.reauth = nil
+		c.mu.Unlock()
+		return fmt.Errorf("re-authenticate: %w", err)
+	}
 	c.send(&packet.Auth{Code: packet.ReAuthenticate, AuthMethod: packet.Some(m.Method()), AuthData: data})
 	c.mu.Unlock()
 	select {

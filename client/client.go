@@ -89,6 +89,9 @@ func Dial(ctx context.Context, rawURL string, o Options) (*Client, error) {
 	if o.Version < packet.V5 && o.Resume && o.ClientID == "" { // [3.1.1: MQTT-3.1.3-7]
 		return nil, errors.New("connect: before 5.0 a session needs a ClientID: set one, or clear Resume")
 	}
+	if err := checkConnect(o.connect()); err != nil {
+		return nil, err
+	}
 	if !o.Session.inUse.CompareAndSwap(false, true) {
 		return nil, ErrSessionInUse
 	}
@@ -288,9 +291,12 @@ func (c *Client) linger() {
 	}
 }
 
-// fitting is d without what would make it larger than the server takes [MQTT-3.14.2-3], [MQTT-3.14.2-4].
+// fitting is d without what would make it larger than the server, or any packet, takes [MQTT-3.14.2-3], [MQTT-3.14.2-4].
 func (c *Client) fitting(d *packet.Disconnect) *packet.Disconnect {
-	if len(d.Append(nil, c.v)) <= c.limits.packetSize {
+	var l lengths
+	l.add(len(d.ReasonString.Value))
+	l.user(d.User)
+	if l.check("disconnect") == nil && len(d.Append(nil, c.v)) <= c.limits.packetSize {
 		return d
 	}
 	short := *d

@@ -19,6 +19,9 @@ func (c *Client) handshake(ctx context.Context) error {
 			return fmt.Errorf("connect: start authentication: %w", err)
 		}
 		hello.AuthMethod, hello.AuthData = packet.Some(a.Method()), data
+		if err := checkConnect(hello); err != nil {
+			return err
+		}
 	}
 	if err := c.write(hello); err != nil { // [MQTT-3.1.0-1]
 		return fmt.Errorf("connect: %w", err)

@@ -139,6 +139,10 @@ func NewKeeper(o KeeperOptions) (*Keeper, error) {
 		return nil, errors.New("keeper: Resume needs a ClientID, or the server cannot know which session")
 	}
 	o.defaults()
+	first := o.Options.withDefaults()
+	if err := checkConnect(first.connect()); err != nil {
+		return nil, fmt.Errorf("keeper: %w", err)
+	}
 	k := &Keeper{
 		o: o, backoff: newBackoff(o.MinPause, o.MaxPause), clientID: o.ClientID,
 		wake: make(chan struct{}, 1), wakeSubs: make(chan struct{}, 1), wakeJournal: make(chan struct{}, 1),

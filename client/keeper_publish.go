@@ -90,8 +90,8 @@ func (k *Keeper) newQueued(p *packet.Publish, done func(packet.Ack, error)) (*qu
 	if len(p.SubscriptionIDs) > 0 { // [MQTT-3.3.4-6]
 		return refuse(packet.ProtocolError, "a client sends no Subscription Identifier")
 	}
-	if len(p.Payload)+len(p.Topic)+1024 > packet.MaxVarint {
-		return refuse(packet.PacketTooLarge, "larger than 256 MB")
+	if err := checkProperties(p); err != nil {
+		return nil, err
 	}
 	message, encoded, err := encodeMessage(p)
 	if err != nil {

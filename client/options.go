@@ -76,8 +76,9 @@ type Options struct {
 	keeper *Keeper // whose connection it is; nil: nobody's
 }
 
-// Handler is given the messages of a subscription. The message and all bytes in it are borrowed until it returns. The
-// context ends with the connection. See the package comment for what a handler may not do.
+// Handler is given the messages of a subscription. The message and all bytes in it are borrowed until it returns; who
+// changes its properties and publishes it sets its Forward to nil. The context ends with the connection. See the package
+// comment for what a handler may not do.
 type Handler func(ctx context.Context, m *packet.Publish)
 
 const defaultKeepAlive = 60 * time.Second

@@ -239,10 +239,8 @@ func (c *Client) checkPublish(p *packet.Publish) error {
 	case c.v >= packet.V5 && p.TopicAlias.Set && (p.TopicAlias.Value == 0 || p.TopicAlias.Value > c.limits.aliases):
 		return refuse(packet.TopicAliasInvalid, // [MQTT-3.2.2-17], [MQTT-3.3.2-8] [MQTT-3.3.2-9]
 			fmt.Sprintf("alias %d, the server takes 1 to %d", p.TopicAlias.Value, c.limits.aliases))
-	case len(p.Payload)+len(p.Topic)+1024 > packet.MaxVarint:
-		return refuse(packet.PacketTooLarge, "larger than 256 MB")
 	}
-	return nil
+	return checkProperties(p)
 }
 
 // aliases are the topic aliases that were set on this connection in outbound direction.

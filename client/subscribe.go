@@ -3,10 +3,8 @@ package client
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/nightjarmq/nightjar/packet"
-	"github.com/nightjarmq/nightjar/topic"
 )
 
 // To makes a SUBSCRIBE for one filter.
@@ -29,18 +27,6 @@ func (c *Client) Subscribe(ctx context.Context, p *packet.Subscribe, h Handler) 
 			c.session.setRoute(f.Filter, h)
 		}
 	})
-}
-
-func checkSubscribe(p *packet.Subscribe) error {
-	for _, f := range p.Filters {
-		if _, err := topic.ParseFilterDepth(f.Filter, topic.MaxLength); err != nil {
-			return &Error{Op: subscribing(f.Filter), Code: packet.TopicFilterInvalid, Reason: err.Error()}
-		}
-		if f.NoLocal && strings.HasPrefix(f.Filter, "$share/") { // [MQTT-3.8.3-4]
-			return &Error{Op: subscribing(f.Filter), Code: packet.ProtocolError, Reason: "No Local on a shared subscription"}
-		}
-	}
-	return nil
 }
 
 // subscribe calls route before the first message can come.
@@ -106,15 +92,6 @@ func (c *Client) Unsubscribe(ctx context.Context, p *packet.Unsubscribe) (*packe
 		c.session.dropRoute(f)
 	}
 	return a, first
-}
-
-func checkUnsubscribe(p *packet.Unsubscribe) error {
-	for _, f := range p.Filters {
-		if _, err := topic.ParseFilterDepth(f, topic.MaxLength); err != nil {
-			return &Error{Op: fmt.Sprintf("unsubscribe %q", f), Code: packet.TopicFilterInvalid, Reason: err.Error()}
-		}
-	}
-	return nil
 }
 
 // request sends a packet with a fresh identifier and waits for the answer to it. prepare runs under the lock.
