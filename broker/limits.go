@@ -21,7 +21,7 @@ func (c *Config) hubLimits() hub.Limits {
 	}
 }
 
-// Queue bounds what waits for one client.
+// Queue says how messages wait for one client, and how many.
 type Queue struct {
 	Messages int // 0: MaxQueuedMessages, negative: no limit
 	Bytes    int // 0: MaxQueuedBytes, negative: no limit
@@ -30,6 +30,11 @@ type Queue struct {
 	// message would be sent: then it is dropped and counted as expired. A full queue with an Age drops what has waited longest.
 	// Subscription Identifiers do not come with what has waited in such a queue.
 	Age time.Duration
+
+	// LiveFirst: what comes while the client is connected overtakes what had waited when it connected. Without it, all goes
+	// in order. PastRate is how many of those that waited are sent in a second; 0: as fast as the client takes them.
+	LiveFirst bool
+	PastRate  int
 }
 
 func (c *Config) queues() map[string]hub.Queue {
@@ -40,7 +45,7 @@ func (c *Config) queues() map[string]hub.Queue {
 	for id, q := range c.Queues {
 		all[id] = hub.Queue{
 			Messages: limit(cmp.Or(q.Messages, c.MaxQueuedMessages), 100_000), Bytes: limit(cmp.Or(q.Bytes, c.MaxQueuedBytes), 64<<20),
-			Age: q.Age.Milliseconds(),
+			Age: q.Age.Milliseconds(), LiveFirst: q.LiveFirst, PastRate: q.PastRate,
 		}
 	}
 	return all

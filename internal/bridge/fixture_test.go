@@ -30,10 +30,14 @@ func (n node) Tell(ctx context.Context, name string, payload []byte) error {
 	return n.Publish(ctx, broker.Message{Topic: name, Payload: payload, Retain: true})
 }
 
-// runNode runs a broker until the test ends.
-func runNode(t *testing.T) node {
+// runNode runs a broker until the test ends. set completes its configuration.
+func runNode(t *testing.T, set ...func(c *broker.Config)) node {
 	t.Helper()
-	b, err := broker.New(broker.Config{Listeners: []broker.Listener{{Address: "127.0.0.1:0", Anonymous: true}}, SysInterval: -1})
+	c := broker.Config{Listeners: []broker.Listener{{Address: "127.0.0.1:0", Anonymous: true}}, SysInterval: -1}
+	for _, f := range set {
+		f(&c)
+	}
+	b, err := broker.New(c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -235,6 +239,14 @@ func (p *proxy) pass(from, to net.Conn) {
 	io.Copy(to, from)
 	from.Close()
 	to.Close()
+}
+
+// aim makes new connections go elsewhere, and breaks all others.
+func (p *proxy) aim(target string) {
+	p.mu.Lock()
+	p.target = target
+	p.mu.Unlock()
+	p.cut()
 }
 
 // cut breaks all connections.

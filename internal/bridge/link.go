@@ -199,7 +199,9 @@ func (b *Bridge) openLocal(l *link) (*end, *packet.Connack, error) {
 	if !c.LocalCleanStart {
 		p.SessionExpiry = packet.Some[uint32](math.MaxUint32)
 	}
-	if l != nil {
+	if l == nil {
+		p.ReceiveMaximum = packet.Some[uint16](1) // messages are for the connection that comes
+	} else {
 		p.ReceiveMaximum = packet.Some(b.window) // no more is under way to the remote than it takes [MQTT-3.3.4-9]
 		if n := l.maxOut - growth(c.Topics) - viaSize(c.ID); l.maxOut <= packet.MaxVarint && n > 0 {
 			p.MaximumPacketSize = packet.Some(uint32(n))

@@ -218,12 +218,16 @@ func (s *Bridges) WriteMetrics(w io.Writer) {
 	}
 }
 
-// Queues are the limits of what waits for the bridges of c here.
+// Queues say how messages wait for the bridges of c here.
 func Queues(c *config.Config) map[string]broker.Queue {
 	all := map[string]broker.Queue{}
 	for i := range c.Bridges {
 		b := &c.Bridges[i]
-		if q := (broker.Queue{Messages: b.QueueMessages, Bytes: b.QueueBytes, Age: b.QueueExpiry}); q != (broker.Queue{}) {
+		q := broker.Queue{Messages: b.QueueMessages, Bytes: b.QueueBytes, Age: b.QueueExpiry, LiveFirst: b.LiveFirst}
+		if b.LiveFirst {
+			q.PastRate = b.Rate
+		}
+		if q != (broker.Queue{}) {
 			all[b.LocalClientID] = q
 		}
 	}
@@ -261,7 +265,10 @@ func convert(b *config.Bridge, id string) (bridge.Config, error) {
 		Restart: bridge.Backoff{Base: b.Restart.Base, Cap: b.Restart.Cap, Stable: b.Restart.Stable},
 		Private: b.TryPrivate, Unsubscribe: b.Unsubscribe, OutgoingRetain: b.OutgoingRetain,
 		Notify: b.Notifications, NotifyLocal: b.LocalNotify, NotifyTopic: b.NotifyTopic,
-		MaxHops: b.MaxHops, Rate: b.Rate,
+		MaxHops: b.MaxHops,
+	}
+	if !b.LiveFirst { // else what has waited is slowed down where it waits, and nothing here
+		c.Rate = b.Rate
 	}
 	if b.RemotePassword != "" {
 		c.Password = []byte(b.RemotePassword)

@@ -36,7 +36,10 @@ func TestQueues(t *testing.T) {
 		{"mosquitto.conf", head, nil},
 		{"mosquitto.conf", head + "bridge_queue_messages 7\n", map[string]broker.Queue{"here": {Messages: 7}}},
 		{"mosquitto.conf", head + "bridge_queue_bytes 0\nbridge_queue_expiry 90s\n", map[string]broker.Queue{"here": {Bytes: -1, Age: 90 * time.Second}}},
+		{"mosquitto.conf", head + "bridge_outgoing_rate 9\n", nil},
+		{"mosquitto.conf", head + "bridge_outgoing_rate 9\nbridge_live_first true\n", map[string]broker.Queue{"here": {LiveFirst: true, PastRate: 9}}},
 		{"nightjar.toml", table, nil},
+		{"nightjar.toml", table + "live_first = true\n", map[string]broker.Queue{"here": {LiveFirst: true}}},
 		{"nightjar.toml", table + "queue_messages = 1000\nqueue_bytes = \"2MiB\"\nqueue_expiry = \"2d\"\n",
 			map[string]broker.Queue{"here": {Messages: 1000, Bytes: 2 << 20, Age: 48 * time.Hour}}},
 	} {

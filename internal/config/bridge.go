@@ -44,7 +44,8 @@ type Bridge struct {
 	LocalNotify      bool // notifications_local_only
 	NotifyTopic      string
 	MaxHops          int           // bridges that a message may cross; 0: any number
-	Rate             int           // messages per second to the other broker; 0: no limit
+	Rate             int           // messages per second to the other broker, with LiveFirst of those that waited; 0: no limit
+	LiveFirst        bool          // new messages overtake those that waited while there was no connection
 	QueueMessages    int           // messages that wait for the other broker; 0: as for every client, negative: no limit
 	QueueBytes       int           // bytes of those; as QueueMessages
 	QueueExpiry      time.Duration // what waits longer is dropped; 0: nothing

@@ -400,6 +400,7 @@ func (w *tomlWriter) bridge(b *Bridge) {
 	w.is("try_private", b.TryPrivate, true)
 	w.number("max_hops", b.MaxHops, 0)
 	w.number("outgoing_rate", b.Rate, 0)
+	w.is("live_first", b.LiveFirst, false)
 	w.amount("queue_messages", b.QueueMessages)
 	w.amount("queue_bytes", b.QueueBytes)
 	w.span("queue_expiry", b.QueueExpiry)

@@ -250,6 +250,7 @@ type tomlBridge struct {
 	TryPrivate     *bool          `toml:"try_private"`
 	MaxHops        int            `toml:"max_hops"`
 	Rate           int            `toml:"outgoing_rate"`
+	LiveFirst      bool           `toml:"live_first"`
 	QueueMessages  *amount        `toml:"queue_messages"`
 	QueueBytes     *amount        `toml:"queue_bytes"`
 	QueueExpiry    lifetime       `toml:"queue_expiry"`
@@ -332,7 +333,7 @@ func (r *reader) tomlBridgeLimits(t *tomlBridge, b *Bridge) {
 			r.refuseKey(key, "less than 0", "write 0 or more, or leave it out")
 		}
 	}
-	b.MaxHops, b.Rate, b.MaxPacketSize = t.MaxHops, t.Rate, t.MaxPacketSize
+	b.MaxHops, b.Rate, b.LiveFirst, b.MaxPacketSize = t.MaxHops, t.Rate, t.LiveFirst, t.MaxPacketSize
 	if t.Threshold != 0 {
 		b.Threshold = t.Threshold
 	}

@@ -64,10 +64,12 @@ type Limits struct {
 	UpgradeQoS       bool  // deliver with the QoS of the subscription
 }
 
-// Queue are limits of what waits for one client; 0: no limit.
+// Queue says how messages wait for one client; 0: no limit.
 type Queue struct {
 	Messages, Bytes int
 	Age             int64 // milliseconds that a message may wait
+	LiveFirst       bool  // what comes while there is a connection goes before what waited until then
+	PastRate        int   // messages per second of what waited, with LiveFirst
 }
 
 // queue gives the limits of a client.

@@ -120,7 +120,7 @@ func (c *Client) nextDeadline() int64 {
 }
 
 // Expire publishes a will that is due, ends a session whose time is over, and drops
-// messages whose time is.
+// messages whose time is. A client that is connected is sent what had to wait for now.
 func (c *Client) Expire(now int64) (next int64) {
 	h := c.hub
 	var leave departure
@@ -129,8 +129,12 @@ func (c *Client) Expire(now int64) (next int64) {
 	s.mu.Lock()
 	c.mu.Lock()
 	if c.ended || c.link.Load() != nil {
+		ended := c.ended
 		c.mu.Unlock()
 		s.mu.Unlock()
+		if !ended {
+			h.with(c.Drained)
+		}
 		return 0
 	}
 	if c.willAt != 0 && now >= c.willAt {

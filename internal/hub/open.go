@@ -155,6 +155,7 @@ func (h *Hub) attach(b *transport.Batch, c *Client, o *Opening, leave *departure
 	p.Durable, p.Rings = c.durable != 0, &h.rings
 	q := h.limits.Load().queue(c.ID)
 	p.QueueMessages, p.QueueBytes, p.QueueAge, p.Budget = q.Messages, q.Bytes, q.Age, h.cfg.Budget
+	p.LiveFirst, p.PastRate = q.LiveFirst, q.PastRate
 	c.sess = session.NewShared(h.shareParams(p))
 	o.Link.Client = c
 	c.link.Store(o.Link)
@@ -203,7 +204,7 @@ func (c *Client) resume(b *transport.Batch, incoming []uint16) error {
 			l.Stats.PacketsOut++ // its PUBREL
 		}
 	}
-	c.sess.Resume(append(incoming, r.Incoming...), inflight, released, r.Queued, int(r.Bytes), &l.fx)
+	c.sess.Resume(append(incoming, r.Incoming...), inflight, released, session.Stored{Messages: r.Queued, Bytes: int(r.Bytes), Last: uint64(r.Last)}, &l.fx)
 	c.sess.Doubt()
 	c.continueWith(b, l, &l.fx)
 	return nil

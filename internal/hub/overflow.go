@@ -51,15 +51,15 @@ func (c *Client) giveUpOldest() bool {
 			return true
 		}
 	}
-	behind := store.Seq(0)
+	behind := uint64(0)
 	if c.sess != nil {
-		if !c.sess.Backlog() {
+		var ok bool
+		if behind, ok = c.sess.Backlog(); !ok {
 			return false
 		}
-		behind = store.Seq(c.sess.Cursor())
 	}
 	var one [1]store.Waiting
-	list := c.hub.store.Waiting(one[:0], c.durable, behind, 1)
+	list := c.hub.store.Waiting(one[:0], c.durable, store.Seq(behind), 1)
 	if len(list) == 0 || !c.giveUp(list[0].Seq) {
 		return false // it is on its way to the store
 	}

@@ -73,6 +73,9 @@ func (c *Client) advance(b *transport.Batch, l *Local, fx *session.Effects) (mor
 			if fx.Refill > 0 && c.refill(fx) {
 				continue
 			}
+			if fx.Due > 0 {
+				c.hub.timers.Schedule(&c.timer, c, fx.Due)
+			}
 		}
 		break
 	}
@@ -134,7 +137,8 @@ func (g *guard) MaySend(topic string) bool {
 	return a == nil || a.Receive(c, []byte(topic))
 }
 
-// refill loads messages from the store and reports whether there were any.
+// refill loads messages from the store and reports whether there is anything to
+// send now.
 func (c *Client) refill(fx *session.Effects) bool {
 	n := fx.Refill
 	fx.Refill = 0
@@ -148,7 +152,7 @@ func (c *Client) refill(fx *session.Effects) bool {
 		entries[i] = entry(&list[i])
 	}
 	c.sess.Loaded(entries, len(list) == n)
-	return len(list) > 0
+	return c.sess.Pending()
 }
 
 func entry(e *store.Entry) session.Entry {

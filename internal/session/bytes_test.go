@@ -40,7 +40,7 @@ func TestQueuedQoS0(t *testing.T) {
 	s := New(Params{Version: packet.V311, Durable: true, SendMaximum: 1})
 	m := &message.Message{Topic: "a", Payload: []byte("x")}
 	var fx Effects
-	s.Resume(nil, nil, nil, 2, 100, &fx)
+	s.Resume(nil, nil, nil, Stored{Messages: 2, Bytes: 100}, &fx)
 	if s.Pump(1<<20, 0, &fx); fx.Refill == 0 {
 		t.Fatal("the store is not asked")
 	}

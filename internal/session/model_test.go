@@ -26,7 +26,13 @@ type world struct {
 	flying  int             // PUBLISH of this connection that have not ended
 	here    map[uint16]bool // their identifiers
 	aliases map[uint16]string
-	last    int         // the highest message that has come
+	last    int         // the highest message that has come, since the world began without LiveFirst
+	mark    int         // messages from this one on were published on this connection
+	past    int         // the highest of the others that has come first on it
+	mode    string      // LiveFirst: never, always, sometimes
+	live    []int       // of those since mark, what waited when the packets at hand were written
+	order   map[int]int // of the messages that have come, by when they came first
+	again   int         // the latest of those that has come again on this connection
 	came    map[int]int // how often each message was taken
 	refused map[int]bool
 	dropped map[string]bool
@@ -40,7 +46,8 @@ func TestSessionModel(t *testing.T) { rapid.Check(t, playSession) }
 func FuzzSession(f *testing.F) { f.Fuzz(rapid.MakeFuzz(playSession)) }
 
 func playSession(t *rapid.T) {
-	w := &world{t: t, open: map[uint16]bool{}, came: map[int]int{}, refused: map[int]bool{}, dropped: map[string]bool{}, last: -1}
+	w := &world{t: t, open: map[uint16]bool{}, came: map[int]int{}, refused: map[int]bool{}, dropped: map[string]bool{}, order: map[int]int{}, last: -1}
+	w.mode = rapid.SampledFrom([]string{"never", "always", "sometimes"}).Draw(t, "live first")
 	w.connect(true)
 	t.Repeat(map[string]func(*rapid.T){
 		"publish": func(t *rapid.T) {
@@ -78,10 +85,15 @@ func (w *world) connect(first bool) {
 		Version: packet.V5, Durable: true,
 		SendMaximum: rapid.Uint16Range(1, 5).Draw(w.t, "receive maximum"),
 		SendAliases: rapid.Uint16Range(0, 2).Draw(w.t, "aliases"),
+		LiveFirst:   w.mode == "always" || w.mode == "sometimes" && rapid.Bool().Draw(w.t, "live first"),
 	}
 	w.s = New(w.p)
 	w.fx.Reset()
 	w.due, w.flying, w.aliases, w.here = nil, 0, map[uint16]string{}, map[uint16]bool{}
+	w.mark, w.past, w.again = len(w.qos), -1, -1
+	if w.mode != "never" {
+		w.last = -1
+	}
 	if first {
 		return
 	}
@@ -98,7 +110,7 @@ func (w *world) connect(first bool) {
 		e.released = false
 		inflight = append(inflight, e)
 	}
-	w.s.Resume(nil, inflight, released, waiting, bytes, &w.fx)
+	w.s.Resume(nil, inflight, released, Stored{waiting, bytes, w.seq}, &w.fx)
 	w.pump()
 }
 
@@ -127,14 +139,18 @@ func (w *world) publish(qos byte, room bool) {
 // dropOldest gives up what has waited longest, wherever it is.
 func (w *world) dropOldest() {
 	seq, loaded := w.s.Oldest()
-	if !loaded && !w.s.Backlog() {
+	behind, stored := w.s.Backlog()
+	if !loaded && !stored {
 		return
 	}
 	i := slices.IndexFunc(w.store, func(e Entry) bool {
-		return e.PacketID == 0 && (loaded && e.Seq == seq || !loaded && e.Seq > w.s.Cursor())
+		return e.PacketID == 0 && (loaded && e.Seq == seq || !loaded && e.Seq > behind)
 	})
 	if i < 0 {
 		w.t.Fatalf("number %d (loaded %t) is not in the store", seq, loaded)
+	}
+	if j := slices.IndexFunc(w.store, func(e Entry) bool { return e.PacketID == 0 }); j != i {
+		w.t.Fatalf("number %d is given up, and %d is older", w.store[i].Seq, w.store[j].Seq)
 	}
 	m := w.store[i].Message
 	w.store = slices.Delete(w.store, i, i+1)
@@ -173,6 +189,12 @@ func (w *world) load(n int) {
 
 // receive applies the changes, and then lets the client see the packets.
 func (w *world) receive() {
+	w.live = w.live[:0]
+	for _, e := range w.store {
+		if n := int(e.Seq) - 1; e.PacketID == 0 && n >= w.mark {
+			w.live = append(w.live, n)
+		}
+	}
 	for _, c := range w.fx.Changes {
 		i := slices.IndexFunc(w.store, func(e Entry) bool { return e.Seq == c.Seq })
 		if i < 0 {
@@ -229,10 +251,7 @@ func (w *world) take(p *packet.Publish) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	if !p.Dup && n <= w.last || p.Dup && n > w.last {
-		w.t.Fatalf("message %d (DUP %t) after %d", n, p.Dup, w.last) // [MQTT-4.6.0-5] [MQTT-3.3.1-1]
-	}
-	w.last = max(w.last, n)
+	w.checkOrder(n, p.Dup)
 	if p.QoS == 2 {
 		if w.open[p.PacketID] {
 			return
@@ -240,6 +259,36 @@ func (w *world) take(p *packet.Publish) {
 		w.open[p.PacketID] = true
 	}
 	w.came[n]++
+}
+
+// checkOrder looks at the turn of a message: first what is sent again, in its order, then the others, in theirs; with
+// LiveFirst those from before the connection when no newer ones wait. [MQTT-4.6.0-1] [MQTT-4.6.0-5]
+func (w *world) checkOrder(n int, dup bool) {
+	turn, known := w.order[n]
+	if dup != known { // [MQTT-3.3.1-1]
+		w.t.Fatalf("message %d: DUP %t", n, dup)
+	}
+	if dup {
+		if turn <= w.again && (w.p.LiveFirst || w.mode == "never") { // else what is sent again has the order of the queue
+			w.t.Fatalf("message %d comes again, but was sent before the last that did", n)
+		}
+		w.again = turn
+		return
+	}
+	w.order[n] = len(w.order)
+	highest := &w.last
+	if w.p.LiveFirst && n < w.mark {
+		highest = &w.past
+		for _, x := range w.live {
+			if _, came := w.order[x]; !came && !w.dropped[strconv.Itoa(x)] {
+				w.t.Fatalf("message %d before the newer %d", n, x)
+			}
+		}
+	}
+	if n <= *highest {
+		w.t.Fatalf("message %d after %d", n, *highest)
+	}
+	*highest = n
 }
 
 func (w *world) answer(i int, refuse bool) {

@@ -88,7 +88,7 @@ func (s *Session) full(size int) bool {
 // Oldest returns the store's number of the message that has waited longest. It
 // reports false when there is none, or only the store has it; see Backlog.
 func (s *Session) Oldest() (seq uint64, ok bool) {
-	e := s.queue.front()
+	e := s.first().queue.front()
 	if e == nil {
 		return 0, false
 	}
@@ -97,21 +97,28 @@ func (s *Session) Oldest() (seq uint64, ok bool) {
 
 // DropOldest takes the message of Oldest out of the queue.
 func (s *Session) DropOldest() {
-	size := s.queue.front().Message.Size()
+	l := s.first()
+	size := l.queue.front().Message.Size()
 	s.bytes -= size
 	if !s.p.Durable {
 		s.p.Budget.Add(-size - entryBytes)
 	}
-	s.queue.pop()
+	l.queue.pop()
+	s.settle()
 }
 
-// Backlog reports whether messages wait that only the store has, behind Cursor.
-func (s *Session) Backlog() bool { return s.backlog > 0 }
+// Backlog reports whether the message that has waited longest is one that only
+// the store has: the first behind the number.
+func (s *Session) Backlog() (behind uint64, ok bool) {
+	l := s.first()
+	return l.cursor, l.queue.n == 0 && l.backlog > 0
+}
 
-// DropStored tells that one of the backlog is no longer in the store.
+// DropStored tells that the message of Backlog is no longer in the store.
 func (s *Session) DropStored(size int) {
-	s.backlog--
+	s.first().backlog--
 	s.bytes -= size
+	s.settle()
 }
 
 // Withdraw takes back an offer whose verdict was Transmit or Store and whose
@@ -141,39 +148,59 @@ func (s *Session) Stored(id uint16, seq uint64) {
 }
 
 // Cursor returns the number behind which the store is asked for more.
-func (s *Session) Cursor() uint64 { return s.cursor }
+func (s *Session) Cursor() uint64 { return s.turn().cursor }
 
-// Loaded appends messages that were read from the store. more is false when the
-// store has no more: that settles the count, which may have been too high.
+// Loaded appends messages that were read from the store behind Cursor. more is
+// false when the store has no more: that settles the count, which may have been
+// too high.
 func (s *Session) Loaded(entries []Entry, more bool) {
+	l := s.turn()
 	for i := range entries {
-		s.queue.push(&entries[i])
-		s.cursor = entries[i].Seq
+		if s.past != nil && l == &s.past.lane && entries[i].Seq > s.past.last {
+			more = false // it came later, and has its own lane
+			break
+		}
+		l.queue.push(&entries[i])
+		l.cursor = entries[i].Seq
+		l.backlog--
 	}
-	s.backlog = max(0, s.backlog-len(entries))
-	switch {
-	case more:
-	case s.queue.n+s.offered == 0:
-		s.backlog, s.bytes = 0, 0
-	default:
-		s.backlog = 0
+	if l.backlog = max(0, l.backlog); !more {
+		l.backlog = 0
 	}
+	s.settle()
+	if n, _ := s.Waiting(); n == 0 {
+		s.bytes = 0
+	}
+}
+
+// Stored is what waits in the store for a session that is resumed.
+type Stored struct {
+	Messages, Bytes int
+	Last            uint64 // none of them has a higher Seq, and all that come later have
 }
 
 // Resume makes s the state of a session that goes on: incoming are the QoS 2
 // identifiers that the client has open; inflight what was sent and not fully
-// acknowledged, in order; waiting and bytes what the store has behind them. The
+// acknowledged, in order; waiting what the store has behind them. The
 // PUBRELs are sent again at once, since they wait for no quota, and the
 // unacknowledged messages by Pump, with their identifiers. [MQTT-4.4.0-1]
 // [MQTT-3.3.4-10]
-func (s *Session) Resume(incoming []uint16, inflight []Entry, released []bool, waiting, bytes int, fx *Effects) {
+func (s *Session) Resume(incoming []uint16, inflight []Entry, released []bool, waiting Stored, fx *Effects) {
 	for _, id := range incoming {
 		s.openIncoming(id, false)
 	}
-	s.backlog, s.bytes = waiting, bytes
+	s.backlog, s.bytes = waiting.Messages, waiting.Bytes
+	for i := range inflight {
+		inflight[i].released = released[i]
+	}
+	if s.p.LiveFirst {
+		bySending(inflight)
+		s.past, s.lane = &past{lane: s.lane, last: waiting.Last}, lane{cursor: waiting.Last}
+		s.settle()
+	}
 	for i := range inflight {
 		e := &inflight[i]
-		if e.released = released[i]; e.released {
+		if e.released {
 			e.QoS = 2 // of a message that has been received a store keeps the identifier only
 		}
 		s.win.put(e)
@@ -213,9 +240,13 @@ func (s *Session) Pump(room int, now int64, fx *Effects) {
 	limit := len(fx.Out) + room
 	s.repeat(limit, now, fx)
 	for len(s.again) == 0 && s.open() && len(fx.Out) < limit && !s.reached() {
-		e := s.queue.front()
+		l := s.turn()
+		if l != &s.lane && s.past.held(s, now, fx) {
+			return
+		}
+		e := l.queue.front()
 		if e == nil {
-			if s.backlog > 0 {
+			if l.backlog > 0 {
 				fx.Refill = s.refill()
 			}
 			return
@@ -224,8 +255,14 @@ func (s *Session) Pump(room int, now int64, fx *Effects) {
 		if !s.p.Durable {
 			s.p.Budget.Add(-e.Message.Size() - entryBytes)
 		}
-		s.transmit(e, now, fx)
-		s.queue.pop()
+		sent := s.transmit(l, e, now, fx)
+		l.queue.pop()
+		if l != &s.lane {
+			if sent {
+				s.past.spend(s, now)
+			}
+			s.settle()
+		}
 	}
 }
 
@@ -233,7 +270,8 @@ func (s *Session) Pump(room int, now int64, fx *Effects) {
 // takes now, so that a long queue is not read one message at a time, but not so
 // many that large ones fill the memory.
 func (s *Session) refill() int {
-	average := s.bytes/(s.queue.n+s.backlog) + 1
+	n, _ := s.Waiting()
+	average := s.bytes/n + 1
 	return min(max(refillBytes/average, 1), maxRefill)
 }
 
@@ -243,34 +281,37 @@ const (
 	refillBytes = 256 << 10
 )
 
-func (s *Session) transmit(e *Entry, now int64, fx *Effects) {
-	doubted := s.doubted > 0
+// transmit sends the first of the lane, unless something speaks against it, and
+// reports whether it did.
+func (s *Session) transmit(l *lane, e *Entry, now int64, fx *Effects) bool {
+	doubted := l.doubted > 0
 	if doubted {
-		s.doubted--
+		l.doubted--
 	}
 	if e.Message.Expired(now) || s.stale(e, now) { // [MQTT-3.3.2-5] in the queue only: what was sent goes on [MQTT-4.3.3-7] [MQTT-4.3.3-13]
 		fx.Expired++
 		s.change(fx, Done, e.Seq, 0)
-		return
+		return false
 	}
 	if doubted && fx.Guard != nil && !fx.Guard.MaySend(e.Message.Topic) {
 		fx.Refused++
 		s.change(fx, Done, e.Seq, 0)
-		return
+		return false
 	}
 	seq := e.Seq
 	if e.QoS == 0 { // its delivery ends with sending it
-		s.write(e, false, now, fx)
+		sent := s.write(e, false, now, fx)
 		s.change(fx, Done, seq, 0)
-		return
+		return sent
 	}
 	e = s.launch(e)
 	if !s.write(e, false, now, fx) {
 		s.land(e)
 		s.change(fx, Done, seq, 0)
-		return
+		return false
 	}
 	s.change(fx, Sent, seq, e.PacketID)
+	return true
 }
 
 // write writes e for this connection, with a Topic Alias if the client takes

@@ -33,6 +33,11 @@ type Params struct {
 	// entries of such a session have a [Stamp] instead of Subscription Identifiers.
 	QueueAge int64
 
+	// LiveFirst: what waits when a durable session is resumed is overtaken by what comes from then on; else all goes in
+	// order. PastRate is how many of those that wait are sent in a second; 0: as fast as it goes.
+	LiveFirst bool
+	PastRate  int
+
 	// Budget is shared by the queues in memory of all sessions; nil: no limit.
 	Budget *budget.Budget
 }
@@ -44,15 +49,13 @@ type Session struct {
 
 	// outbound
 	win     window
-	queue   queue    // loaded and not sent
+	lane             // what waits, but for the past
+	past    *past    // what is to be overtaken; nil unless LiveFirst
 	hold    bool     // what is in the queue from place on waits; see HoldBehind
 	unacked int32    // inbound QoS 1 messages whose PUBACK was not handed out
 	place   int      // counts from the first entry that the queue ever had
-	backlog int      // messages that only the store has, behind the queue
 	offered int      // given to the caller to store; neither Filed nor withdrawn yet
-	cursor  uint64   // the last Seq that was loaded from the store
-	bytes   int      // of queue, backlog and offered
-	doubted int      // the first of these to ask Effects.Guard about
+	bytes   int      // of lane, past and offered
 	flying  int      // messages sent on this connection and not fully acknowledged
 	aloft   int      // bytes of those
 	again   []uint16 // identifiers to be sent again, in order
@@ -129,6 +132,8 @@ type Effects struct {
 	Refused int // messages dropped because Guard refused them
 	Refill  int // how many messages to load from the store, behind Session.Cursor
 
+	Due int64 // unix ms at which Pump may send more, though nothing else happens; 0: it is not a matter of time
+
 	// Guard, when set, is asked whether a message may be sent that waited when
 	// Session.Doubt was called. Reset keeps it.
 	Guard Guard
@@ -145,7 +150,7 @@ func (e *Effects) Reset() {
 		e.Out = nil
 	}
 	e.Out, e.Changes = e.Out[:0], e.Changes[:0]
-	e.Sent, e.Payload, e.Expired, e.TooBig, e.Refused, e.Refill = 0, 0, 0, 0, 0, 0
+	e.Sent, e.Payload, e.Expired, e.TooBig, e.Refused, e.Refill, e.Due = 0, 0, 0, 0, 0, 0, 0
 }
 
 func (s *Session) change(fx *Effects, k ChangeKind, seq uint64, id uint16) {
@@ -156,7 +161,13 @@ func (s *Session) change(fx *Effects, k ChangeKind, seq uint64, id uint16) {
 
 // Waiting returns how many messages wait to be sent for the first time, and
 // their bytes.
-func (s *Session) Waiting() (messages, bytes int) { return s.queue.n + s.backlog + s.offered, s.bytes }
+func (s *Session) Waiting() (messages, bytes int) {
+	n := s.lane.waiting() + s.offered
+	if s.past != nil {
+		n += s.past.waiting()
+	}
+	return n, s.bytes
+}
 
 // Close gives the memory of the queue back. The session is not used any more.
 func (s *Session) Close() {
@@ -173,13 +184,18 @@ func (s *Session) held() int { return s.bytes + s.queue.n*entryBytes }
 
 // Doubt makes Pump ask Effects.Guard about all that waits now. What was sent before goes on without: the client may have
 // it already. [MQTT-4.4.0-1]
-func (s *Session) Doubt() { s.doubted, _ = s.Waiting() }
+func (s *Session) Doubt() {
+	s.doubted = s.lane.waiting() + s.offered
+	if s.past != nil {
+		s.past.doubted = s.past.waiting()
+	}
+}
 
 // Doubted reports whether there is something to ask about.
-func (s *Session) Doubted() bool { return s.doubted > 0 }
+func (s *Session) Doubted() bool { return s.doubted > 0 || s.past != nil && s.past.doubted > 0 }
 
 // Pending reports whether there is something that Pump may send.
-func (s *Session) Pending() bool { return len(s.again) > 0 || s.queue.n+s.backlog > 0 }
+func (s *Session) Pending() bool { return len(s.again) > 0 || s.lane.waiting() > 0 || s.past != nil }
 
 // Inflight returns how many messages were sent and not fully acknowledged.
 func (s *Session) Inflight() int { return s.win.live }
@@ -188,7 +204,7 @@ func (s *Session) Inflight() int { return s.win.live }
 // not acknowledged or was not sent, in order. A session that ends passes those
 // of shared subscriptions on.
 func (s *Session) Unfinished(yield func(e *Entry) bool) {
-	if s.win.each(yield) {
+	if s.win.each(yield) && (s.past == nil || s.past.queue.each(yield)) {
 		s.queue.each(yield)
 	}
 }

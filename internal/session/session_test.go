@@ -265,7 +265,7 @@ func TestAliasesOut(t *testing.T) {
 func TestTooBig(t *testing.T) {
 	s := New(Params{Version: packet.V5, SendMaximum: 1, MaximumPacket: 20, SendAliases: 5, Durable: true})
 	var fx Effects
-	s.Resume(nil, []Entry{{Message: msg(strings.Repeat("x", 30)), QoS: 2, PacketID: 9, Seq: 1}}, []bool{false}, 3, 0, &fx)
+	s.Resume(nil, []Entry{{Message: msg(strings.Repeat("x", 30)), QoS: 2, PacketID: 9, Seq: 1}}, []bool{false}, Stored{Messages: 3}, &fx)
 	s.Pump(1000, 0, &fx)
 	if fx.TooBig != 1 || fx.Refill < 1 {
 		t.Fatalf("%+v", fx)
@@ -310,7 +310,7 @@ func TestResumeSmaller(t *testing.T) {
 		{Message: msg("1"), QoS: 1, PacketID: 65534, Seq: 1}, {QoS: 2, PacketID: 65535, Seq: 2},
 		{Message: msg("3"), QoS: 2, PacketID: 1, Seq: 3}, {Message: msg("4"), QoS: 1, PacketID: 2, Seq: 4},
 	}
-	s.Resume([]uint16{7}, inflight, []bool{false, true, false, false}, 1, 10, &fx)
+	s.Resume([]uint16{7}, inflight, []bool{false, true, false, false}, Stored{Messages: 1, Bytes: 10}, &fx)
 	s.Pump(1000, 0, &fx)
 	want(t, out(t, &fx, packet.V5), "PUBREL id=65535 code=0x00", `PUBLISH t "1" dup=1 qos=1 id=65534`)
 	if _, v := offer(t, s, 1, "6", true); v != Store {
@@ -349,7 +349,7 @@ func TestRoom(t *testing.T) {
 	for i := range 100 {
 		inflight = append(inflight, Entry{Message: msg(strings.Repeat("x", 100)), QoS: 1, PacketID: uint16(i + 1), Seq: uint64(i + 1)})
 	}
-	s.Resume(nil, inflight, make([]bool, 100), 0, 0, &fx)
+	s.Resume(nil, inflight, make([]bool, 100), Stored{}, &fx)
 	for n := 0; s.Pending(); {
 		s.Pump(1000, 0, &fx)
 		if len(fx.Out) == 0 || len(fx.Out) > 1200 {
@@ -366,7 +366,7 @@ func TestRoom(t *testing.T) {
 func TestCountHeals(t *testing.T) {
 	s := New(Params{Version: packet.V311, Durable: true})
 	var fx Effects
-	s.Resume(nil, nil, nil, 2, 500, &fx)
+	s.Resume(nil, nil, nil, Stored{Messages: 2, Bytes: 500}, &fx)
 	s.Missed(100) // counted already
 	s.Pump(1000, 0, &fx)
 	s.Loaded([]Entry{{Message: msg("1"), QoS: 1, Seq: 1}}, false)

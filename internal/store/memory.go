@@ -149,7 +149,7 @@ func (m *Memory) Resume(id SessionID) (*Resumption, error) {
 	if m.closed {
 		return nil, ErrClosed
 	}
-	r := &Resumption{}
+	r := &Resumption{Last: m.lastSeq}
 	if s := m.sessions[id]; s != nil {
 		r.Incoming = slices.Clone(s.incoming.ids)
 		r.Inflight = s.inflight.appendAfter(make([]Entry, 0, s.inflight.n), 0, s.inflight.n)

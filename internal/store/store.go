@@ -132,6 +132,7 @@ type Resumption struct {
 	Inflight []Entry  // in the order of their sequence numbers
 	Queued   int      // messages that wait behind them
 	Bytes    int64    // the sizes of those
+	Last     Seq      // none of them has a higher number, and all that come later have
 }
 
 // Stats counts what a store holds.

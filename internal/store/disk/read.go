@@ -20,6 +20,7 @@ func (s *Store) Resume(id store.SessionID) (*store.Resumption, error) {
 	res := &store.Resumption{}
 	var want []entry
 	s.mu.Lock()
+	res.Last = s.lastSeq
 	if ses := s.sessions[id]; ses != nil {
 		res.Incoming = slices.Clone(ses.incoming)
 		res.Queued, res.Bytes = ses.waiting(), ses.waitingBytes

@@ -413,6 +413,21 @@ var cases = []struct {
 			d.Fatalf("Resume of a session that is gone = %+v, %v; want nothing", r, err)
 		}
 	}},
+	{"what comes after Resume is behind all that it knows", func(d *driver) {
+		d.open(1, 1)
+		d.open(2, 1)
+		for n := range 3 {
+			d.publish("a=1", d.to(1+n%2))
+			r, err := d.s.Resume(d.id(1))
+			if err != nil {
+				d.Fatalf("%v", err)
+			}
+			if seq := d.publish("a=2", d.to(1)); seq <= r.Last {
+				d.Fatalf("message %d came after Resume, which gave %d as the last", seq, r.Last)
+			}
+		}
+		d.agree() // which looks that none that waits is behind it
+	}},
 	{"records for a message that is not queued change nothing", func(d *driver) {
 		d.open(1, 1)
 		d.open(2, 1)

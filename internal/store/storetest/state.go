@@ -39,8 +39,13 @@ func Observe(s store.Store) (*State, error) {
 		if ss.Resume, err = s.Resume(ss.Info.Session); err != nil {
 			return nil, err
 		}
+		last := ss.Resume.Last
+		ss.Resume.Last = 0 // how far it is beyond is the store's own business
 		if ss.Waiting, err = waiting(s, ss.Info.Session); err != nil {
 			return nil, err
+		}
+		if n := len(ss.Waiting); n > 0 && ss.Waiting[n-1].Seq > last {
+			return nil, fmt.Errorf("message %d waits, and %d is said to be the last", ss.Waiting[n-1].Seq, last)
 		}
 	}
 	err = s.Retained(func(m *message.Message) bool {
