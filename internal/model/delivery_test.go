@@ -146,7 +146,7 @@ func (r *reference) confused(s *session, d *delivery, a *arrival) bool {
 			return true
 		}
 	}
-	return false
+	return r.confusedCopy(s, d, a)
 }
 
 func looksLike(o, d *delivery) bool { return o.state != waiting && alike(o, d, o.vague && d.vague) }

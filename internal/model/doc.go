@@ -10,8 +10,9 @@
 // be printed; playing them (play_test.go) needs a World, which says how to
 // connect, how to know that the broker is at rest, and how to let time pass.
 //
-//	go test ./internal/model                                # 2,000 sequences
+//	go test ./internal/model                                # 2,000 sequences, always the same
 //	go test -short ./internal/model                         # a fifth of that
+//	go test ./internal/model -rapid.checks=20000            # others, each time
 //	go test ./internal/model -run TestPipe -rapid.seed=123  # one that failed
 //
 // A failure prints its seed and its conversation; rapid keeps it in

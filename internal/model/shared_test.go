@@ -70,6 +70,27 @@ func (r *reference) endFloating(s *session) {
 	}
 }
 
+// confusedCopy: d was taken for one copy for a group, and was another one, which floats still.
+func (r *reference) confusedCopy(s *session, d *delivery, a *arrival) bool {
+	for _, t := range r.taken {
+		if t.d != d {
+			continue
+		}
+		for i, f := range r.floating {
+			if o := r.fits(t, f); o != nil {
+				was := *d
+				was.message, was.group, was.ids = o.message, o.group, o.ids
+				if r.same(s, &was, a) == nil {
+					r.floating[i] = t.f
+					t.hold(f, o)
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
 // doubtful are copies that s is thought to have taken, but what came may have been
 // another one that floats still. Then these are with somebody else.
 func (r *reference) doubtful(s *session) (list []*floating) {
