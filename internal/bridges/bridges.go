@@ -287,6 +287,9 @@ func convert(b *config.Bridge, id string) (bridge.Config, error) {
 	if k := b.TCPKeepAlive; k.Idle > 0 {
 		c.Dialer.KeepAliveConfig = net.KeepAliveConfig{Enable: true, Idle: k.Idle, Interval: k.Interval, Count: k.Count}
 	}
+	if b.UserTimeout > 0 {
+		limitSilence(&c.Dialer, b.UserTimeout)
+	}
 	var err error
 	c.TLS, err = config.BridgeTLSConfig(b)
 	return c, err

@@ -25,6 +25,16 @@ func load(t *testing.T, name, text string) *config.Config {
 	return c
 }
 
+// The rate is the bridge's own, unless it is for what has waited.
+func TestRate(t *testing.T) {
+	for says, want := range map[string]int{"": 9, "bridge_live_first true\n": 0} {
+		c := load(t, "mosquitto.conf", "connection far\naddress 127.0.0.1\ntopic #\nbridge_outgoing_rate 9\n"+says)
+		if bc, err := convert(&c.Bridges[0], ""); err != nil || bc.Rate != want {
+			t.Errorf("%q: rate %d, %v, want %d", says, bc.Rate, err, want)
+		}
+	}
+}
+
 // A bridge has the limits that its block says, in both kinds of file, and those of every client where it says nothing.
 func TestQueues(t *testing.T) {
 	const head = "connection far\naddress 127.0.0.1\ntopic #\nlocal_clientid here\n"

@@ -27,16 +27,14 @@ type Bridge struct {
 	SessionExpiry    time.Duration // 0: not said
 	ReceiveMaximum   int           // 0: not said
 	MaxPacketSize    int           // 0: no limit
-	MaxTopicAlias    int
 	BindAddress      string
 	TCPKeepAlive     TCPKeepAlive
-	UserTimeout      time.Duration // negative: not said
+	UserTimeout      time.Duration // how long sent data may stay unacknowledged; 0: as the system says
 	RoundRobin       bool
 	Start            string // automatic, lazy or once
 	IdleTimeout      time.Duration
 	Threshold        int // messages that start a lazy bridge
 	Restart          Backoff
-	ReloadAtOnce     bool // bridge_reload_type immediate
 	TryPrivate       bool
 	Unsubscribe      bool // bridge_attempt_unsubscribe
 	OutgoingRetain   bool
@@ -139,6 +137,6 @@ func newBridge(name string, at Pos) Bridge {
 	return Bridge{
 		Pos: at, Name: name, KeepAlive: time.Minute, Start: "automatic", IdleTimeout: time.Minute, Threshold: 10,
 		Restart: Backoff{Base: 5 * time.Second, Cap: 30 * time.Second}, TryPrivate: true, Unsubscribe: true,
-		OutgoingRetain: true, Notifications: true, MaxTopicAlias: 10, UserTimeout: -1,
+		OutgoingRetain: true, Notifications: true,
 	}
 }

@@ -69,6 +69,10 @@ func canonical(c *Config) *Config {
 	for i := range d.Bridges {
 		b := &d.Bridges[i]
 		b.Pos, b.localCleanStated, b.TLS.Ciphers13 = Pos{}, false, ""
+		b.TLS.Ciphers = strings.Join(offered(b.TLS.Ciphers), ":")
+		if b.TLS.MinVersion != "tlsv1.3" {
+			b.TLS.MinVersion = ""
+		}
 	}
 	return &d
 }
@@ -391,13 +395,18 @@ func (w *tomlWriter) bridge(b *Bridge) {
 	w.list("addresses", addresses)
 	w.text("version", map[byte]string{3: "3.1", 4: "3.1.1", 5: "5.0"}[b.Version])
 	w.is("clean_start", b.CleanStart, false)
+	w.is("local_clean_start", b.LocalCleanStart, b.CleanStart)
+	w.span("session_expiry", b.SessionExpiry)
+	w.number("receive_maximum", b.ReceiveMaximum, 0)
 	w.span("keep_alive", b.KeepAlive)
 	w.text("start", b.Start)
 	w.is("round_robin", b.RoundRobin, false)
 	w.is("notifications", b.Notifications, true)
+	w.is("notifications_local_only", b.LocalNotify, false)
 	w.text("notification_topic", b.NotifyTopic)
 	w.is("outgoing_retain", b.OutgoingRetain, true)
 	w.is("try_private", b.TryPrivate, true)
+	w.is("unsubscribe", b.Unsubscribe, true)
 	w.number("max_hops", b.MaxHops, 0)
 	w.number("outgoing_rate", b.Rate, 0)
 	w.is("live_first", b.LiveFirst, false)
@@ -409,18 +418,17 @@ func (w *tomlWriter) bridge(b *Bridge) {
 	if b.Restart != newBridge("", Pos{}).Restart {
 		w.span("pause_min", b.Restart.Base)
 		w.span("pause_max", b.Restart.Cap)
+		w.span("pause_stable", b.Restart.Stable)
 	}
 	w.number("packet_bytes", b.MaxPacketSize, 0)
+	w.text("bind_address", b.BindAddress)
+	w.span("tcp_user_timeout", b.UserTimeout)
+	if k := b.TCPKeepAlive; k != (TCPKeepAlive{}) {
+		w.raw("tcp_keep_alive", fmt.Sprintf("{idle = %q, interval = %q, count = %d}", k.Idle, k.Interval, k.Count))
+	}
 	w.account("[bridge.remote]", b.RemoteClientID, b.RemoteUsername, b.RemotePassword)
 	w.account("[bridge.local]", b.LocalClientID, b.LocalUsername, b.LocalPassword)
-	if b.TLS.On() {
-		w.table("[bridge.tls]")
-		w.is("insecure", b.TLS.Insecure, !b.TLS.Insecure) // the table itself switches TLS on
-		w.text("ca", b.TLS.CAFile)
-		w.text("certificate", b.TLS.CertFile)
-		w.text("key", b.TLS.KeyFile)
-		w.text("alpn", b.TLS.ALPN)
-	}
+	w.bridgeTLS(&b.TLS)
 	for _, t := range b.Topics {
 		w.table("[[bridge.topic]]")
 		w.raw("pattern", literal(t.Pattern))
@@ -429,6 +437,24 @@ func (w *tomlWriter) bridge(b *Bridge) {
 		w.text("local_prefix", t.LocalPrefix)
 		w.text("remote_prefix", t.RemotePrefix)
 	}
+}
+
+func (w *tomlWriter) bridgeTLS(t *BridgeTLS) {
+	if !t.On() {
+		return
+	}
+	w.table("[bridge.tls]")
+	w.is("insecure", t.Insecure, !t.Insecure) // the table itself switches TLS on
+	w.text("ca", t.CAFile)
+	w.text("ca_directory", t.CAPath)
+	w.text("certificate", t.CertFile)
+	w.text("key", t.KeyFile)
+	if t.MinVersion == "tlsv1.3" {
+		w.text("version", "1.3")
+	}
+	w.list("ciphers", offered(t.Ciphers))
+	w.text("alpn", t.ALPN)
+	w.is("require_ocsp", t.RequireOCSP, false)
 }
 
 func (w *tomlWriter) account(head, id, user, password string) {

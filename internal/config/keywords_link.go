@@ -28,18 +28,17 @@ func bridgeLinkKeywords() []Keyword {
 				r.here.bridge.Start = s
 				return err
 			}},
-		{Name: "bridge_reload_type", Scope: OfBridge, Type: "lazy|immediate", Default: "lazy", Since: "2.1", Help: "When a reload acts on the bridge.", Fate: Kept,
-			set: func(r *reader, w *words) *Error {
-				s, err := w.oneOf("lazy", "immediate")
-				r.here.bridge.ReloadAtOnce = s == "immediate"
+		{Name: "bridge_reload_type", Scope: OfBridge, Type: "lazy|immediate", Default: "lazy", Since: "2.1", Help: "When a reload acts on the bridge.", Fate: Ignored,
+			Why: "a reload acts at once on the bridges that it changes, and on no others", set: func(_ *reader, w *words) *Error {
+				_, err := w.oneOf("lazy", "immediate")
 				return err
 			}},
 		{Name: "bridge_bind_address", Scope: OfBridge, Type: "address", Help: "Local address to connect from.", Fate: Kept,
 			set: text(func(b *Bridge) *string { return &b.BindAddress })},
 		{Name: "bridge_max_packet_size", Scope: OfBridge, Type: "bytes", Default: "0", Help: "Largest packet to send; 0 is no limit.", Fate: Kept,
 			set: bridgeNumber(math.MinInt32, math.MaxInt32, func(b *Bridge, n int) { b.MaxPacketSize = max(n, 0) })},
-		{Name: "bridge_max_topic_alias", Scope: OfBridge, Type: "number", Default: "10", Since: "2.1", Help: "Topic aliases of a 5.0 bridge.", Fate: Kept,
-			set: bridgeNumber(0, math.MaxUint16, func(b *Bridge, n int) { b.MaxTopicAlias = n })},
+		{Name: "bridge_max_topic_alias", Scope: OfBridge, Type: "number", Default: "10", Since: "2.1", Help: "Topic aliases of a 5.0 bridge.", Fate: Ignored,
+			Why: "bridges send whole topics, which every broker accepts", set: bridgeNumber(0, math.MaxUint16, func(*Bridge, int) {})},
 		{Name: "bridge_receive_maximum", Scope: OfBridge, Type: "number", Since: "2.1", Help: "Receive Maximum of a 5.0 bridge.", Fate: Kept,
 			set: bridgeNumber(1, math.MaxUint16, func(b *Bridge, n int) { b.ReceiveMaximum = n })},
 		{Name: "bridge_session_expiry_interval", Scope: OfBridge, Type: "seconds", Since: "2.1", Help: "Session Expiry of a 5.0 bridge.", Fate: Kept,

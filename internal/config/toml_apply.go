@@ -1,7 +1,6 @@
 package config
 
 import (
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -173,20 +172,28 @@ func (r *reader) tomlListener(d *document, t *tomlListener) {
 	}
 	l.TLS = TLS{
 		CertFile: t.TLS.Certificate, KeyFile: t.TLS.Key, CAFile: t.TLS.ClientCA, CAPath: t.TLS.ClientCADir, CRLFile: t.TLS.Revoked,
-		RequireCertificate: t.TLS.Require, IgnoreDates: t.TLS.IgnoreDates, Ciphers: strings.Join(t.TLS.Ciphers, ":"), ALPN: t.TLS.ALPN,
+		RequireCertificate: t.TLS.Require, IgnoreDates: t.TLS.IgnoreDates, ALPN: t.TLS.ALPN,
 	}
-	switch t.TLS.Version {
-	case "", "1.2":
-	case "1.3":
-		l.TLS.MinVersion = "tlsv1.3"
-	default:
-		r.refuseKey("tls.version", quote(t.TLS.Version)+" is not known here", `write "1.2" or "1.3"`)
-	}
-	if _, missing := cipherSuites(l.TLS.Ciphers); len(missing) > 0 {
-		r.refuseKey("tls.ciphers", "not offered here: "+strings.Join(missing, ", "), "remove them")
-	}
+	l.TLS.MinVersion, l.TLS.Ciphers = r.tomlTLS(t.TLS.Version, t.TLS.Ciphers)
 	r.listeners = append(r.listeners, l)
 	r.cfg.LocalOnly = false
+}
+
+// tomlTLS gives the words of mosquitto.conf for a version of TLS and a list of
+// ciphers.
+func (r *reader) tomlTLS(version string, ciphers []string) (least, list string) {
+	switch version {
+	case "", "1.2":
+	case "1.3":
+		least = "tlsv1.3"
+	default:
+		r.refuseKey("tls.version", quote(version)+" is not known here", `write "1.2" or "1.3"`)
+	}
+	list = strings.Join(ciphers, ":")
+	if _, missing := cipherSuites(list); len(missing) > 0 {
+		r.refuseKey("tls.ciphers", "not offered here: "+strings.Join(missing, ", "), "remove them")
+	}
+	return least, list
 }
 
 // tomlAddress reads HOST:PORT or unix:PATH. Without a port it is the standard
@@ -232,163 +239,4 @@ func (r *reader) tomlRanges(l *listener, t *tomlListener) {
 	if max(l.MaxTopicAlias, l.MaxTopicAliasOut) > 65535 {
 		r.refuseKey("topic_aliases", "more than 65535", "write less")
 	}
-}
-
-type tomlBridge struct {
-	Name           string         `toml:"name"`
-	Addresses      []string       `toml:"addresses"`
-	Version        string         `toml:"version"`
-	Remote         tomlAccount    `toml:"remote"`
-	Local          tomlAccount    `toml:"local"`
-	CleanStart     bool           `toml:"clean_start"`
-	KeepAlive      lifetime       `toml:"keep_alive"`
-	Start          string         `toml:"start"`
-	RoundRobin     bool           `toml:"round_robin"`
-	Notifications  *bool          `toml:"notifications"`
-	NotifyTopic    string         `toml:"notification_topic"`
-	OutgoingRetain *bool          `toml:"outgoing_retain"`
-	TryPrivate     *bool          `toml:"try_private"`
-	MaxHops        int            `toml:"max_hops"`
-	Rate           int            `toml:"outgoing_rate"`
-	LiveFirst      bool           `toml:"live_first"`
-	QueueMessages  *amount        `toml:"queue_messages"`
-	QueueBytes     *amount        `toml:"queue_bytes"`
-	QueueExpiry    lifetime       `toml:"queue_expiry"`
-	Threshold      int            `toml:"threshold"`
-	IdleTimeout    lifetime       `toml:"idle_timeout"`
-	PauseMin       lifetime       `toml:"pause_min"`
-	PauseMax       lifetime       `toml:"pause_max"`
-	MaxPacketSize  int            `toml:"packet_bytes"`
-	TLS            *tomlBridgeTLS `toml:"tls"`
-	Topic          []struct {
-		Pattern   string    `toml:"pattern"`
-		Direction Direction `toml:"direction"`
-		QoS       int       `toml:"qos"`
-		Local     string    `toml:"local_prefix"`
-		Remote    string    `toml:"remote_prefix"`
-	} `toml:"topic"`
-}
-
-type tomlAccount struct {
-	ClientID     string `toml:"client_id"`
-	User         string `toml:"user"`
-	Password     string `toml:"password"`
-	PasswordFile string `toml:"password_file"`
-}
-
-type tomlBridgeTLS struct {
-	CA          string `toml:"ca"` // "" is the system's
-	Certificate string `toml:"certificate"`
-	Key         string `toml:"key"`
-	ALPN        string `toml:"alpn"`
-	Insecure    bool   `toml:"insecure"`
-}
-
-// tomlBridge applies a [[bridge]].
-func (r *reader) tomlBridge(t *tomlBridge) {
-	b := newBridge(t.Name, r.pos)
-	switch {
-	case t.Name == "":
-		r.refuseKey("name", "a bridge without a name", `write name = "NAME"`)
-	case slices.ContainsFunc(r.bridges, func(o *Bridge) bool { return o.Name == t.Name }):
-		r.refuseKey("name", "a second bridge "+quote(t.Name), "give it another name")
-	}
-	for _, s := range t.Addresses {
-		host, port, err := hostPort(s, map[bool]int{false: 1883, true: 8883}[t.TLS != nil])
-		if err != nil || host == "" {
-			r.refuseKey("addresses", quote(s)+" is not an address", `write "HOST" or "HOST:PORT"`)
-		}
-		b.Addresses = append(b.Addresses, BridgeAddress{host, port})
-	}
-	if t.Version != "" {
-		if b.Version = map[string]byte{"3.1": 3, "3.1.1": 4, "5.0": 5}[t.Version]; b.Version == 0 {
-			r.refuseKey("version", quote(t.Version)+" is not a version of MQTT", `write "3.1", "3.1.1" or "5.0"`)
-		}
-	}
-	b.RemoteClientID, b.RemoteUsername, b.RemotePassword = t.Remote.ClientID, t.Remote.User, r.secret("remote", &t.Remote)
-	b.LocalClientID, b.LocalUsername, b.LocalPassword = t.Local.ClientID, t.Local.User, r.secret("local", &t.Local)
-	b.CleanStart, b.RoundRobin, b.NotifyTopic = t.CleanStart, t.RoundRobin, t.NotifyTopic
-	b.Notifications, b.OutgoingRetain, b.TryPrivate = !no(t.Notifications), !no(t.OutgoingRetain), !no(t.TryPrivate)
-	r.tomlBridgeLimits(t, &b)
-	if t.KeepAlive != 0 {
-		b.KeepAlive = min(max(time.Duration(t.KeepAlive), 5*time.Second), 65535*time.Second)
-	}
-	if t.Start != "" {
-		b.Start = t.Start
-		if !slices.Contains([]string{"automatic", "lazy", "once"}, t.Start) {
-			r.refuseKey("start", quote(t.Start)+" is not known here", "write automatic, lazy or once")
-		}
-	}
-	if t.TLS != nil {
-		b.TLS = BridgeTLS{CAFile: t.TLS.CA, OSCerts: t.TLS.CA == "", CertFile: t.TLS.Certificate, KeyFile: t.TLS.Key, ALPN: t.TLS.ALPN, Insecure: t.TLS.Insecure}
-	}
-	r.tomlTopics(t, &b)
-	r.bridges = append(r.bridges, &b)
-}
-
-// tomlBridgeLimits applies what bounds a bridge.
-func (r *reader) tomlBridgeLimits(t *tomlBridge, b *Bridge) {
-	for key, n := range map[string]int{"max_hops": t.MaxHops, "outgoing_rate": t.Rate, "threshold": t.Threshold, "packet_bytes": t.MaxPacketSize} {
-		if n < 0 {
-			r.refuseKey(key, "less than 0", "write 0 or more, or leave it out")
-		}
-	}
-	b.MaxHops, b.Rate, b.LiveFirst, b.MaxPacketSize = t.MaxHops, t.Rate, t.LiveFirst, t.MaxPacketSize
-	if t.Threshold != 0 {
-		b.Threshold = t.Threshold
-	}
-	b.QueueMessages, b.QueueBytes, b.QueueExpiry = t.QueueMessages.value(), t.QueueBytes.value(), max(time.Duration(t.QueueExpiry), 0)
-	if t.IdleTimeout > 0 {
-		b.IdleTimeout = time.Duration(t.IdleTimeout)
-	}
-	if t.PauseMin > 0 || t.PauseMax > 0 {
-		b.Restart.Base, b.Restart.Cap = time.Duration(t.PauseMin), time.Duration(t.PauseMax)
-	}
-}
-
-// tomlTopics applies the topics of a bridge.
-func (r *reader) tomlTopics(t *tomlBridge, b *Bridge) {
-	for _, x := range t.Topic {
-		bt := BridgeTopic{Pattern: x.Pattern, Direction: x.Direction, QoS: byte(x.QoS), LocalPrefix: x.Local, RemotePrefix: x.Remote}
-		if bt.Direction == "" {
-			bt.Direction = Out
-		}
-		msg, fix := bt.check()
-		switch {
-		case msg != "":
-		case x.QoS < 0 || x.QoS > 2:
-			msg, fix = "not a QoS", "write 0, 1 or 2"
-		case !slices.Contains([]Direction{Out, In, Both}, bt.Direction):
-			msg, fix = quote(string(bt.Direction))+" is not a direction", "write out, in or both"
-		}
-		if msg != "" {
-			r.refuseKey("topic "+quote(x.Pattern), msg, fix)
-		}
-		b.Topics = append(b.Topics, bt)
-	}
-}
-
-// secret is a password, or the first line of the file that holds it.
-func (r *reader) secret(where string, a *tomlAccount) string {
-	switch {
-	case a.PasswordFile == "":
-		return a.Password
-	case a.Password != "":
-		r.refuseKey(where+".password_file", "both password and password_file", "remove one")
-		return ""
-	case r.opts.ReadFile == nil:
-		r.refuseKey(where+".password_file", "files cannot be read here", "write password")
-		return ""
-	}
-	b, err := r.opts.ReadFile(a.PasswordFile)
-	if err != nil {
-		if os.IsNotExist(err) {
-			r.refuseKey(where+".password_file", a.PasswordFile+" does not exist", "create it")
-		} else {
-			r.refuseKey(where+".password_file", cause(err).Error(), "make "+a.PasswordFile+" readable")
-		}
-		return ""
-	}
-	line, _, _ := strings.Cut(string(b), "\n")
-	return strings.TrimRight(line, "\r")
 }
