@@ -27,7 +27,7 @@ func TestRefusalFits(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer c.Close()
-		c.SetDeadline(time.Now().Add(10 * time.Second))
+		c.SetDeadline(time.Now().Add(time.Minute))
 		k := packet.Connect{Version: packet.V5, CleanStart: true, MaximumPacketSize: tc.most}
 		if _, err := c.Write(k.Append(nil, packet.V5)); err != nil {
 			t.Fatal(err)

@@ -41,7 +41,7 @@ func TestRetainedOfMany(t *testing.T) {
 	if _, err := c.Write(out); err != nil {
 		t.Fatal(err)
 	}
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for b.hub.Gauges().Subscriptions < 2 {
 		if time.Now().After(deadline) {
 			t.Fatal("the subscriptions are not there")
@@ -82,7 +82,7 @@ func TestUnsubscribeEndsRetained(t *testing.T) {
 	if _, err := c.Write(out); err != nil {
 		t.Fatal(err)
 	}
-	c.SetDeadline(time.Now().Add(10 * time.Second))
+	c.SetDeadline(time.Now().Add(time.Minute))
 	r := bufio.NewReader(c)
 	for came := map[packet.Type]int{}; came[packet.TypePingresp] < 2000; { // occasions enough to send more
 		first, err := r.ReadByte()

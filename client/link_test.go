@@ -159,7 +159,7 @@ func event(t testing.TB, events <-chan client.Event, kind client.EventKind) clie
 			if e.Kind == kind {
 				return e
 			}
-		case <-time.After(20 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatalf("no event %q", kind)
 		}
 	}

@@ -52,7 +52,7 @@ func tryConnect(t *testing.T, o client.Options, script func(p *peer)) (*client.C
 		}
 		script(p)
 	}()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	c, err := client.Dial(ctx, "mqtt://peer", o)
 	<-scripted
@@ -61,7 +61,7 @@ func tryConnect(t *testing.T, o client.Options, script func(p *peer)) (*client.C
 
 func (p *peer) send(q packet.Packet) {
 	p.t.Helper()
-	p.conn.SetWriteDeadline(time.Now().Add(20 * time.Second))
+	p.conn.SetWriteDeadline(time.Now().Add(time.Minute))
 	if _, err := p.conn.Write(q.Append(nil, p.v)); err != nil {
 		p.t.Error("peer:", err)
 	}

@@ -36,7 +36,7 @@ func dial(t *testing.T, addr, id, user, password string) (p *peer, code packet.C
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	c.SetDeadline(time.Now().Add(10 * time.Second))
+	c.SetDeadline(time.Now().Add(time.Minute))
 	p = &peer{t, c, bufio.NewReader(c)}
 	connect := packet.Connect{Version: packet.V5, CleanStart: true, ClientID: id}
 	if user != "" {

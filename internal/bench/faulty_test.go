@@ -119,8 +119,9 @@ func TestFaultyBroker(t *testing.T) {
 		}, counts{delivered: messages, foreign: 1}},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel() // what is lost is waited for
 			url := (&faulty{fault: c.fault}).serve(t)
-			r, err := Run(t.Context(), Options{Scenario: "pair", URL: url, Connections: 1, Messages: messages, Quiet: 2 * time.Second})
+			r, err := Run(t.Context(), Options{Scenario: "pair", URL: url, Connections: 1, Messages: messages, Quiet: 10 * time.Second})
 			if err != nil {
 				t.Fatal(err)
 			}

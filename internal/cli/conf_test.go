@@ -21,7 +21,7 @@ import (
 	"github.com/nightjarmq/nightjar/packet"
 )
 
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // house is a broker made of a mosquitto.conf.
 type house struct {

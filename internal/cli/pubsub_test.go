@@ -39,7 +39,7 @@ func startPrograms(t *testing.T, config string) *programs {
 func (p *programs) server() []string { return []string{"-h", "127.0.0.1", "-p", p.b.Port} }
 
 func (p *programs) context() context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	p.t.Cleanup(cancel)
 	return ctx
 }

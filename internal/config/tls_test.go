@@ -123,7 +123,7 @@ func shake(t *testing.T, server *tls.Config, client *tls.Config) (tls.Connection
 		t.Fatal(err)
 	}
 	c := tls.Server(raw, server)
-	c.SetDeadline(time.Now().Add(10 * time.Second))
+	c.SetDeadline(time.Now().Add(time.Minute))
 	err = c.Handshake()
 	state := c.ConnectionState()
 	c.Close()

@@ -111,7 +111,7 @@ func (l *link) topic(p *packet.Publish) (string, error) {
 
 // patience is how long anything may take where it is not known when the broker
 // is at rest.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 var errPatience = errors.New("nothing came in time")
 

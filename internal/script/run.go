@@ -23,7 +23,7 @@ type World struct {
 }
 
 // patience is how long an expected packet may take where Settle is nil.
-const patience = 10 * time.Second
+const patience = time.Minute
 
 // Run plays the script. The error shows the conversation up to the step that
 // went wrong.

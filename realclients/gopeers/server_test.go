@@ -14,7 +14,7 @@ import (
 )
 
 // patience is how long anything may take that has to happen.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // server is a nightjar that runs until the end of the test.
 type server struct {
