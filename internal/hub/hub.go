@@ -218,10 +218,18 @@ func (h *Hub) Load() error {
 	if err != nil {
 		return err
 	}
-	return h.store.Sessions(func(s *store.SessionInfo) bool {
-		h.restore(s, now)
+	var leave departure
+	err = h.store.Sessions(func(s *store.SessionInfo) bool {
+		h.restore(s, now, &leave)
 		return true
 	})
+	if err != nil {
+		return err
+	}
+	if len(leave.ended) > 0 { // every member is there by now
+		h.with(func(b *transport.Batch) { h.depart(b, &leave) })
+	}
+	return nil
 }
 
 func (h *Hub) shard(id string) *shard {
@@ -275,6 +283,7 @@ type Local struct {
 	recs      []store.Record
 	to        []store.Recipient
 	again     []store.Recipient
+	moved     store.Done               // the delivery of an ended session that another one gets; Seq 0: none
 	sought    int                      // how often to was searched
 	known     map[store.SessionID]bool // the sessions of to; nil while it is searched rarely
 	pending   []pending

@@ -5,6 +5,7 @@ import (
 	"github.com/nightjarmq/nightjar/internal/router"
 	"github.com/nightjarmq/nightjar/internal/session"
 	"github.com/nightjarmq/nightjar/internal/store"
+	"github.com/nightjarmq/nightjar/internal/timer"
 	"github.com/nightjarmq/nightjar/internal/transport"
 	"github.com/nightjarmq/nightjar/packet"
 	"github.com/nightjarmq/nightjar/topic"
@@ -16,6 +17,7 @@ type departure struct {
 	recs   []store.Record
 	wills  []departed
 	shared []session.Entry // of shared subscriptions, for other members
+	ended  []*Client       // whose sessions are in the store until other members have what is there for them
 
 	// incoming are the QoS 2 identifiers that were open on a connection taken
 	// over: the record of the last may still be on its way to the store.
@@ -172,31 +174,39 @@ func (h *Hub) forget(s *shard, c *Client) {
 // Retained messages are not its own. [3.1.1: MQTT-3.1.2-7]
 func (h *Hub) end(c *Client, leave *departure) {
 	c.ended = true
-	filters := c.subs.filters()
+	filters, member := c.subs.filters(), false
 	h.routes.UnsubscribeAll(c, filters)
 	for _, f := range filters {
 		if f.Share != "" {
 			h.shared.Add(-1)
+			member = true
 		}
 	}
 	c.subs = subscriptions{}
 	if c.sess != nil {
 		c.sess.Unfinished(func(e *session.Entry) bool {
-			if e.Share != "" && e.Message != nil && (e.QoS == 1 || e.PacketID == 0) { // [MQTT-4.8.2-5]
+			stored := c.durable != 0 && e.Seq != 0
+			if e.Share != "" && e.Message != nil && !stored && passes(e) {
 				leave.shared = append(leave.shared, *e)
 			}
 			return true
 		})
 		h.detach(c)
 	}
-	if c.durable != 0 {
+	switch {
+	case c.durable == 0:
+	case member:
+		leave.ended = append(leave.ended, c)
+		leave.recs = append(leave.recs, &store.SessionClosed{Session: c.durable, Time: h.cfg.Now()})
+	default:
 		leave.recs = append(leave.recs, &store.SessionRemoved{Session: c.durable})
 	}
 	h.timers.Stop(&c.timer)
 }
 
 // storeDeparture submits what the end means for durable state. The client's
-// lock is held, so that no record of its next connection comes before.
+// lock is held, or no connection can have the session any more, so that no record of
+// its next connection comes before.
 func (h *Hub) storeDeparture(leave *departure) {
 	if len(leave.recs) == 0 {
 		return
@@ -216,7 +226,13 @@ func (h *Hub) depart(b *transport.Batch, leave *departure) {
 		d.client.willPublished(d.epoch)
 	}
 	for i := range leave.shared {
-		h.passOn(b, &leave.shared[i])
+		h.passOn(b, &leave.shared[i], store.Done{})
+	}
+	for _, c := range leave.ended {
+		r := &remains{hub: h, client: c.ID, session: c.durable}
+		if r.pass(b) {
+			h.timers.Schedule(&r.timer, r, b.Now+timer.Tick)
+		}
 	}
 }
 
@@ -248,30 +264,6 @@ func (h *Hub) publishWill(b *transport.Batch, c *Client, w *store.Will) {
 		h.log.Error("publish a will", "client", c.ID, "topic", w.Message.Topic, "err", err)
 	} else if code >= packet.UnspecifiedError {
 		h.warn(c.ID, "a will was refused", "topic", ration.Cut(w.Message.Topic), "reason", code.String())
-	}
-}
-
-// passOn gives a message of a shared subscription, that its member has not
-// acknowledged, to another one. [MQTT-4.8.2-5]
-func (h *Hub) passOn(b *transport.Batch, e *session.Entry) {
-	l := local(b)
-	if e.Message.Expired(b.Now) { // [MQTT-3.3.2-5]
-		l.Stats.Dropped[Expired]++
-		return
-	}
-	pub := &l.Pub
-	pub.SetKept(e.Message, b.Now)
-	l.begin()
-	for _, g := range l.cache.Match(pub.Topic).Groups {
-		if g.Name != e.Share {
-			continue
-		}
-		h.deliverShared(b, l, g, pub)
-		pub.Retain = false // what it meant for the retained message was done when it was published
-		if _, err := h.submit(b, l, nil, pub, 0); err != nil {
-			h.log.Error("pass on a shared message", "err", err)
-		}
-		return
 	}
 }
 

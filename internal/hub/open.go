@@ -248,8 +248,9 @@ func (c *Client) countWaiting(most int, now int64) {
 	}
 }
 
-// restore makes the client of a session that was found in the store.
-func (h *Hub) restore(info *store.SessionInfo, now int64) {
+// restore makes the client of a session that was found in the store. leave gets
+// sessions that had ended.
+func (h *Hub) restore(info *store.SessionInfo, now int64, leave *departure) {
 	c := &Client{
 		hub: h, ID: info.ClientID, User: info.User, durable: info.Session, epoch: info.Epoch,
 		expiry: info.Expiry, will: info.Will,
@@ -267,9 +268,8 @@ func (h *Hub) restore(info *store.SessionInfo, now int64) {
 	c.await(closed)
 	s := h.shard(c.ID)
 	if old := s.clients[c.ID]; old != nil { // its end could not be stored
-		var leave departure
-		h.end(old, &leave)
-		h.storeDeparture(&leave)
+		h.end(old, leave)
+		h.storeDeparture(leave)
 		h.count(old.User, -1)
 	}
 	h.count(c.User, 1)

@@ -82,7 +82,7 @@ func (h *Hub) distribute(b *transport.Batch, l *Local, from *Client, pub *messag
 // begin empties what the last message has left.
 func (l *Local) begin() {
 	l.to, l.again, l.pending = l.to[:0], l.again[:0], l.pending[:0]
-	l.sought, l.known = 0, nil
+	l.sought, l.known, l.moved = 0, nil, store.Done{}
 }
 
 // submit stores what concerns durable state in one piece, and then lets the
@@ -90,7 +90,7 @@ func (l *Local) begin() {
 func (h *Hub) submit(b *transport.Batch, l *Local, from *Client, pub *message.Publication, incoming uint16) (store.Ticket, error) {
 	keep := pub.Retain && !ownTopic(pub.Topic) // the broker's own are made anew at each start
 	open := from != nil && from.durable != 0 && incoming != 0
-	if len(l.to) == 0 && !keep && !open {
+	if len(l.to) == 0 && !keep && !open && l.moved.Seq == 0 {
 		return 0, nil
 	}
 	recs := l.publishedRecords(pub)
@@ -115,14 +115,17 @@ func (h *Hub) submit(b *transport.Batch, l *Local, from *Client, pub *message.Pu
 	return t, nil
 }
 
-// publishedRecords makes the records of the message: one for all recipients, and
-// one more for each second copy.
+// publishedRecords makes the records of the message: one for all recipients, one
+// more for each second copy, and the end of the delivery that it takes the place of.
 func (l *Local) publishedRecords(pub *message.Publication) []store.Record {
 	m := pub.Keep()
 	l.published = store.Published{Message: m, To: l.to}
 	l.recs = append(l.recs[:0], &l.published)
 	for i := range l.again {
 		l.recs = append(l.recs, &store.Published{Message: m, To: l.again[i : i+1]})
+	}
+	if l.moved.Seq != 0 {
+		l.recs = append(l.recs, &l.moved)
 	}
 	return l.recs
 }
@@ -356,7 +359,7 @@ func (l *Local) addPending(c *Client, e *session.Entry, id uint16) {
 }
 
 func (c *Client) recipient(e *session.Entry, id uint16) store.Recipient {
-	return store.Recipient{Session: c.durable, Epoch: c.epoch, PacketID: id, QoS: e.QoS, Retain: e.Retain, IDs: e.IDs}
+	return store.Recipient{Session: c.durable, Epoch: c.epoch, PacketID: id, QoS: e.QoS, Retain: e.Retain, IDs: e.IDs, Share: e.Share}
 }
 
 // frame encodes the message for the client, shared with other receivers if

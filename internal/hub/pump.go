@@ -158,7 +158,7 @@ func (c *Client) refill(fx *session.Effects) bool {
 func entry(e *store.Entry) session.Entry {
 	return session.Entry{
 		Message: e.Message, IDs: e.IDs, Seq: uint64(e.Seq),
-		PacketID: e.PacketID, QoS: e.QoS, Retain: e.Retain,
+		PacketID: e.PacketID, QoS: e.QoS, Retain: e.Retain, Share: e.Share,
 	}
 }
 

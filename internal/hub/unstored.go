@@ -50,6 +50,9 @@ func (o *owed) owe(recs []store.Record) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, r := range recs {
+		if c, ok := r.(*store.SessionClosed); ok && c.Expiry == 0 { // it has ended too; what it has left for others goes with it
+			r = &store.SessionRemoved{Session: c.Session}
+		}
 		if _, ok := r.(*store.SessionRemoved); ok {
 			o.list = append(o.list, r)
 			o.some.Store(true)

@@ -120,7 +120,7 @@ func (m *Memory) retain(r *Published) {
 // enqueue queues the message for each recipient that is there.
 func (m *Memory) enqueue(r *Published) {
 	size := uint32(r.Message.Size())
-	var plain *more // of all deliveries without Subscription Identifiers
+	var plain *more // of all deliveries without Subscription Identifiers and group
 	if len(r.To) > 1 {
 		plain = &more{share: &share{}}
 	}
@@ -136,8 +136,8 @@ func (m *Memory) enqueue(r *Published) {
 		if to.Epoch == s.epoch {
 			e.pid = to.PacketID
 		}
-		if len(to.IDs) > 0 {
-			e.more = &more{ids: to.IDs}
+		if len(to.IDs) > 0 || to.Share != "" {
+			e.more = &more{ids: to.IDs, group: to.Share}
 			if plain != nil {
 				e.more.share = plain.share
 			}

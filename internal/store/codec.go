@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/nightjarmq/nightjar/internal/message"
 	"github.com/nightjarmq/nightjar/packet"
@@ -35,12 +36,14 @@ const (
 	kindDone           = 10
 	kindIncoming       = 11
 	kindReleased       = 12
+	kindPublishedShare = 13 // Published, some of it by shared subscriptions
 )
 
 // AppendRecord appends r as bytes to dst. It has no length and no checksum:
 // what holds it, has. QoS and Retain Handling must be at most 2.
 func AppendRecord(dst []byte, r Record) []byte {
-	c := coder{b: append(dst, kindOf(r))}
+	kind := kindOf(r)
+	c := coder{b: append(dst, kind), shares: kind == kindPublishedShare}
 	c.record(r)
 	return c.b
 }
@@ -56,8 +59,11 @@ func DecodeRecord(b []byte) (r Record, n int, err error) {
 	if r == nil {
 		return nil, 0, fmt.Errorf("decode record: kind %d: %w", b[0], ErrUnknownRecord)
 	}
-	c := coder{b: b[1:], decoding: true}
+	c := coder{b: b[1:], decoding: true, shares: b[0] == kindPublishedShare}
 	c.record(r)
+	if c.shares && kindOf(r) != kindPublishedShare {
+		c.fail() // there is another form for it
+	}
 	if c.damaged {
 		return nil, 0, fmt.Errorf("decode %T of %d bytes: %w", r, len(b), ErrDamagedRecord)
 	}
@@ -65,7 +71,7 @@ func DecodeRecord(b []byte) (r Record, n int, err error) {
 }
 
 func kindOf(r Record) byte {
-	switch r.(type) {
+	switch r := r.(type) {
 	case *SessionOpened:
 		return kindSessionOpened
 	case *SessionClosed:
@@ -79,6 +85,9 @@ func kindOf(r Record) byte {
 	case *Unsubscribed:
 		return kindUnsubscribed
 	case *Published:
+		if slices.ContainsFunc(r.To, func(to Recipient) bool { return to.Share != "" }) {
+			return kindPublishedShare
+		}
 		return kindPublished
 	case *Sent:
 		return kindSent
@@ -108,7 +117,7 @@ func newRecord(kind byte) Record {
 		return new(Subscribed)
 	case kindUnsubscribed:
 		return new(Unsubscribed)
-	case kindPublished:
+	case kindPublished, kindPublishedShare:
 		return new(Published)
 	case kindSent:
 		return new(Sent)
@@ -130,6 +139,7 @@ type coder struct {
 	b        []byte // what is written, or what is left to read
 	decoding bool
 	damaged  bool
+	shares   bool // recipients have a Share
 }
 
 // record lists the fields of every record.
@@ -243,6 +253,9 @@ func (c *coder) recipients(p *[]Recipient) {
 		c.qos(&to.QoS)
 		c.flag(&to.Retain)
 		c.ids(&to.IDs)
+		if c.shares {
+			c.text(&to.Share)
+		}
 	}
 }
 

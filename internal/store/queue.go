@@ -18,10 +18,11 @@ type entry struct {
 	retain bool
 }
 
-// more is what a delivery of a message with one recipient and no Subscription
-// Identifier does without.
+// more is what a delivery of a message with one recipient, no Subscription
+// Identifier and no shared subscription does without.
 type more struct {
 	ids   []uint32
+	group string // the shared subscription it came by
 	share *share // nil: the message has this one delivery
 }
 
@@ -31,7 +32,7 @@ type share struct{ refs int }
 func (e *entry) export() Entry {
 	x := Entry{Seq: e.seq, Message: e.msg, PacketID: e.pid, Released: e.msg == nil, QoS: e.qos, Retain: e.retain}
 	if e.more != nil {
-		x.IDs = e.more.ids
+		x.IDs, x.Share = e.more.ids, e.more.group
 	}
 	return x
 }

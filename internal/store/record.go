@@ -102,6 +102,7 @@ type Recipient struct {
 	QoS      byte     // 1 or 2: of this delivery
 	Retain   bool     // the RETAIN flag of this delivery
 	IDs      []uint32 // Subscription Identifiers of this delivery
+	Share    string   // the shared subscription it came by, name and filter, or ""
 }
 
 // Sent gives a queued message a packet identifier, or another one. After

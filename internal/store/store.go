@@ -117,6 +117,7 @@ type Entry struct {
 	QoS      byte
 	Retain   bool
 	IDs      []uint32
+	Share    string // the shared subscription it came by, or ""
 }
 
 // Waiting is what a store knows of a waiting message without reading it.

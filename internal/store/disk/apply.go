@@ -286,7 +286,7 @@ func (st *state) enqueue(r *store.Published) {
 			continue
 		}
 		queued++
-		d.qos, d.retain, d.ids, d.pid = to.QoS, to.Retain, to.IDs, 0
+		d.qos, d.retain, d.ids, d.group, d.pid = to.QoS, to.Retain, to.IDs, to.Share, 0
 		if to.Epoch == s.epoch {
 			d.pid = to.PacketID
 		}

@@ -183,7 +183,7 @@ func (s *Store) entry(it *pebble.Iterator, w *entry) (store.Entry, error) {
 			return store.Entry{}, err
 		}
 	}
-	return store.Entry{Seq: w.seq, Message: d.msg, PacketID: w.pid, QoS: d.qos, Retain: d.retain, IDs: d.ids}, nil
+	return store.Entry{Seq: w.seq, Message: d.msg, PacketID: w.pid, QoS: d.qos, Retain: d.retain, IDs: d.ids, Share: d.group}, nil
 }
 
 // sharedMessage returns a message that is stored apart: the copy that somebody

@@ -15,20 +15,25 @@ var errValue = errors.New("value of an unknown form")
 
 // delivery is what is stored of one queued message.
 type delivery struct {
+	head   byte // as it was read
 	qos    byte
 	retain bool
 	shared bool // the message is stored apart
 	pid    uint16
 	size   uint32 // what the message counts for
 	ids    []uint32
+	group  string           // the shared subscription it came by
 	msg    *message.Message // nil when shared
 }
 
 // expires reads when the message that r comes to after the head expires, behind
-// the identifiers.
+// the identifiers and the group.
 func (d *delivery) expires(r reader) (int64, error) {
 	for range d.ids {
 		r.number(1<<32 - 1)
+	}
+	if d.head&deliveryGroup != 0 {
+		r.text()
 	}
 	if r.failed {
 		return 0, fmt.Errorf("read a delivery: %w", errValue)
@@ -42,7 +47,8 @@ const (
 	deliveryRetain = 1 << 2
 	deliveryShared = 1 << 3
 	deliveryIDs    = 1 << 4
-	deliveryBits   = 1<<5 - 1
+	deliveryGroup  = 1 << 5
+	deliveryBits   = 1<<6 - 1
 )
 
 func (d *delivery) append(dst []byte) []byte {
@@ -56,6 +62,9 @@ func (d *delivery) append(dst []byte) []byte {
 	if len(d.ids) > 0 {
 		head |= deliveryIDs
 	}
+	if d.group != "" {
+		head |= deliveryGroup
+	}
 	dst = append(dst, head)
 	dst = binary.AppendUvarint(dst, uint64(d.pid))
 	dst = binary.AppendUvarint(dst, uint64(d.size))
@@ -64,6 +73,9 @@ func (d *delivery) append(dst []byte) []byte {
 		for _, id := range d.ids {
 			dst = binary.AppendUvarint(dst, uint64(id))
 		}
+	}
+	if d.group != "" {
+		dst = appendText(dst, d.group)
 	}
 	if d.shared {
 		return dst
@@ -102,6 +114,7 @@ func (d *delivery) decodeHead(b []byte) (reader, error) {
 	r := reader{b: b}
 	head := r.byte()
 	*d = delivery{
+		head:   head,
 		qos:    head & deliveryQoS,
 		retain: head&deliveryRetain != 0,
 		shared: head&deliveryShared != 0,
@@ -126,6 +139,9 @@ func (d *delivery) decode(b []byte) error {
 	}
 	for i := range d.ids {
 		d.ids[i] = uint32(r.number(1<<32 - 1))
+	}
+	if d.head&deliveryGroup != 0 {
+		d.group = r.text()
 	}
 	if r.failed || d.shared && len(r.b) > 0 {
 		return fmt.Errorf("read a delivery: %w", errValue)

@@ -19,6 +19,7 @@ func TestValueFormats(t *testing.T) {
 	}{
 		{"delivery", string((&delivery{qos: 1, pid: 300, size: 5, msg: m}).append(nil)), "\x01\xac\x02\x05\x01t\x02pp\x00\x00\x01\x00"},
 		{"shared delivery", string((&delivery{qos: 2, retain: true, shared: true, size: 5, ids: []uint32{1, 128}}).append(nil)), "\x1e\x00\x05\x02\x01\x80\x01"},
+		{"delivery of a group", string((&delivery{qos: 1, size: 5, ids: []uint32{1}, group: "g/t", msg: m}).append(nil)), "\x31\x00\x05\x01\x01\x03g/t\x01t\x02pp\x00\x00\x01\x00"},
 		{"progress", string(appendProgress(nil, 300, true)), "\x01\xac\x02"},
 		{"shared message", string(appendSized(nil, m)), "\x83\x01\x01t\x02pp\x00\x00\x01\x00"},
 		{"identity", string(appendIdentity(nil, "c", "u")), "\x01c\x01u"},
@@ -41,6 +42,7 @@ func FuzzValues(f *testing.F) {
 	m := &message.Message{Topic: "t", Payload: []byte("pp"), QoS: 1}
 	f.Add((&delivery{qos: 1, pid: 300, size: 5, msg: m}).append(nil))
 	f.Add((&delivery{qos: 2, shared: true, size: 5, ids: []uint32{1, 128}}).append(nil))
+	f.Add((&delivery{qos: 1, size: 5, ids: []uint32{1}, group: "g/t", msg: m}).append(nil))
 	f.Add(appendProgress(nil, 300, true))
 	f.Add(appendSized(nil, m))
 	f.Add(appendIdentity(nil, "c", "u"))

@@ -190,6 +190,22 @@ var cases = []struct {
 		d.submit(&store.Done{Session: d.id(3), Seq: d.seqs[0]})
 		d.wantStored(0, 0)
 	}},
+	{"a delivery knows the shared subscription that it came by", func(d *driver) { // [MQTT-4.8.2-5]
+		d.open(1, 1)
+		d.open(2, 1)
+		shared := func(n int) store.Recipient { return store.Recipient{Session: d.id(n), QoS: 1, Share: "g/a"} }
+		d.publish("a=1", shared(1), d.to(2))
+		d.publish("a=2", shared(2))
+		d.submit(&store.Sent{Session: d.id(1), Seq: d.seqs[0], PacketID: 7})
+		d.want(
+			"session 1 epoch 1 u/c1 expiry 60 opened 1 closed 0",
+			" inflight #1 a=1 qos 1 pid 7 share g/a",
+			"session 2 epoch 1 u/c2 expiry 60 opened 1 closed 0",
+			" waiting #1 a=1 qos 1",
+			" waiting #2 a=2 qos 1 share g/a",
+		)
+		d.wantStored(2, 3)
+	}},
 	{"a message for nobody is not stored", func(d *driver) {
 		d.open(1, 1)
 		d.publish("a=1")

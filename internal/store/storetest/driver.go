@@ -249,6 +249,9 @@ func (d *driver) entryText(e store.Entry) string {
 	if len(e.IDs) > 0 {
 		s += fmt.Sprintf(" ids %v", e.IDs)
 	}
+	if e.Share != "" {
+		s += " share " + e.Share
+	}
 	return s
 }
 

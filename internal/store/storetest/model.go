@@ -74,7 +74,7 @@ func (m *model) published(r *store.Published) {
 		if _, twice := s.entries[r.Seq]; twice {
 			continue
 		}
-		e := store.Entry{Seq: r.Seq, Message: r.Message, QoS: to.QoS, Retain: to.Retain, IDs: to.IDs}
+		e := store.Entry{Seq: r.Seq, Message: r.Message, QoS: to.QoS, Retain: to.Retain, IDs: to.IDs, Share: to.Share}
 		if to.Epoch == s.info.Epoch {
 			e.PacketID = to.PacketID
 		}

@@ -94,6 +94,7 @@ func (d *driver) drawRecipient(rt *rapid.T) store.Recipient {
 		QoS:      rapid.ByteRange(1, 2).Draw(rt, "qos"),
 		Retain:   rapid.Bool().Draw(rt, "retain"),
 		IDs:      rapid.SliceOfN(rapid.Uint32Range(1, 1<<28-1), 0, 2).Draw(rt, "ids"),
+		Share:    rapid.SampledFrom([]string{"", "", "g/a", "h/a/#"}).Draw(rt, "share"),
 	}
 }
 

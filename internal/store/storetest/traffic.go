@@ -124,6 +124,9 @@ func (t *Traffic) recipient() store.Recipient {
 	for range t.rng.IntN(3) {
 		to.IDs = append(to.IDs, uint32(1+t.rng.IntN(1<<28-1)))
 	}
+	if to.PacketID == 0 {
+		to.Share = "g/a"
+	}
 	return to
 }
 

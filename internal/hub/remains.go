@@ -1,0 +1,103 @@
+package hub
+
+import (
+	"github.com/nightjarmq/nightjar/internal/session"
+	"github.com/nightjarmq/nightjar/internal/store"
+	"github.com/nightjarmq/nightjar/internal/timer"
+	"github.com/nightjarmq/nightjar/internal/transport"
+)
+
+// remains are the messages of shared subscriptions that wait in the store for a
+// session that has ended. Other members get them, in order, in pieces so that nobody
+// waits for a long queue; then the session is removed. A restart goes on with what
+// is left: the session is there still, and its time is over. [MQTT-4.8.2-5]
+type remains struct {
+	hub     *Hub
+	client  string
+	session store.SessionID
+	begun   bool      // what was sent has been passed on
+	after   store.Seq // behind which the queue goes on
+	timer   timer.Entry
+}
+
+// remainsPiece is how many messages are passed on in one piece.
+const remainsPiece = 512
+
+// Expire passes another piece on.
+func (r *remains) Expire(now int64) (next int64) {
+	r.hub.with(func(b *transport.Batch) {
+		if r.pass(b) {
+			next = now + timer.Tick
+		}
+	})
+	return next
+}
+
+// pass passes a piece on and reports whether there is more.
+func (r *remains) pass(b *transport.Batch) (more bool) {
+	more, err := r.piece(b)
+	if err != nil {
+		r.hub.log.Error("read what an ended session has left", "client", r.client, "err", err)
+	}
+	if !more {
+		leave := departure{recs: []store.Record{&store.SessionRemoved{Session: r.session}}}
+		r.hub.storeDeparture(&leave)
+	}
+	return more
+}
+
+func (r *remains) piece(b *transport.Batch) (more bool, err error) {
+	if !r.begun {
+		r.begun = true
+		sent, err := r.hub.store.Resume(r.session)
+		if err != nil {
+			return false, err
+		}
+		r.give(b, sent.Inflight)
+	}
+	list, err := r.hub.store.Queue(nil, r.session, r.after, remainsPiece)
+	if err != nil || len(list) == 0 {
+		return false, err
+	}
+	r.give(b, list)
+	r.after = list[len(list)-1].Seq
+	return len(list) == remainsPiece, nil
+}
+
+func (r *remains) give(b *transport.Batch, list []store.Entry) {
+	for i := range list {
+		if e := entry(&list[i]); e.Share != "" && e.Message != nil && passes(&e) {
+			r.hub.passOn(b, &e, store.Done{Session: r.session, Seq: list[i].Seq})
+		}
+	}
+}
+
+// passes reports whether another member gets what the session of one has left: what
+// was sent at QoS 2 nobody else may have. [MQTT-4.8.2-5]
+func passes(e *session.Entry) bool { return e.QoS == 1 || e.PacketID == 0 }
+
+// passOn gives a message of a shared subscription, that its member has not
+// acknowledged, to another one. moved is its delivery in the store, if it has one:
+// that ends with it. [MQTT-4.8.2-5]
+func (h *Hub) passOn(b *transport.Batch, e *session.Entry, moved store.Done) {
+	l := local(b)
+	if e.Message.Expired(b.Now) { // [MQTT-3.3.2-5]
+		l.Stats.Dropped[Expired]++
+		return
+	}
+	pub := &l.Pub
+	pub.SetKept(e.Message, b.Now)
+	l.begin()
+	l.moved = moved
+	for _, g := range l.cache.Match(pub.Topic).Groups {
+		if g.Name != e.Share {
+			continue
+		}
+		h.deliverShared(b, l, g, pub)
+		pub.Retain = false // what it meant for the retained message was done when it was published
+		if _, err := h.submit(b, l, nil, pub, 0); err != nil {
+			h.log.Error("pass on a shared message", "err", err)
+		}
+		return
+	}
+}

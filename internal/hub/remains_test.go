@@ -1,0 +1,71 @@
+package hub
+
+import (
+	"fmt"
+	"strconv"
+	"testing"
+
+	"github.com/nightjarmq/nightjar/internal/store"
+	"github.com/nightjarmq/nightjar/packet"
+)
+
+// TestRemains: the session of an absent member of a group ends while many messages
+// wait for it. Another member gets them all, once and in order, in pieces, also when
+// the broker is started anew in between; then the session is gone. [MQTT-4.8.2-5]
+func TestRemains(t *testing.T) {
+	stores(t, func(t *testing.T, s store.Store, reopen func() store.Store) {
+		const most = 3*remainsPiece + 10
+		away := func(id string, expiry uint32) store.SessionID {
+			n := s.NewSession()
+			_, err := s.Submit(
+				&store.SessionOpened{Session: n, Epoch: 1, ClientID: id, Expiry: expiry, Time: 1_000_000},
+				&store.Subscribed{Session: n, Filter: "$share/g/t", Options: packet.Options{QoS: 1}},
+				&store.SessionClosed{Session: n, Expiry: expiry, Time: 1_000_000})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+		away("c", 60)
+		a := newAway(t, s, Limits{})
+		for i := range most {
+			a.publish(t, strconv.Itoa(i), 0)
+		}
+		heir := away("heir", NeverExpires)
+
+		a = newAway(t, s, Limits{}) // now it knows both
+		a.pass(60_000)
+		wantOrder(t, s, heir, remainsPiece)
+		s = reopen()
+		now := a.now
+		a = newAway(t, s, Limits{})
+		a.now = now
+		a.pass(1_000)
+		wantOrder(t, s, heir, most)
+		if st := s.Stats(); st.Sessions != 1 || st.Messages != most || st.Queued != most {
+			t.Errorf("the store has %+v", st)
+		}
+		if a.Find("c") != nil || a.Find("heir").waiting != most {
+			t.Errorf("c is %v, and %d messages wait for the heir", a.Find("c"), a.Find("heir").waiting)
+		}
+	})
+}
+
+// wantOrder checks that the first n messages wait for the session, and nothing else.
+func wantOrder(t *testing.T, s store.Store, id store.SessionID, n int) {
+	t.Helper()
+	list, err := s.Queue(nil, id, 0, n+1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got, want []string
+	for i := range n {
+		want = append(want, strconv.Itoa(i))
+	}
+	for _, e := range list {
+		got = append(got, string(e.Message.Payload))
+	}
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("%d messages wait, want %d in order: %v", len(got), n, got)
+	}
+}
