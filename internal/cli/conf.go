@@ -50,7 +50,7 @@ func fromFile(path string, log *slog.Logger) (broker.Config, verdict, error) {
 	for _, a := range otherwise {
 		report.Amend(a.keyword, a.fate, a.why)
 	}
-	warnOfKeys(c, log)
+	warnOfSecrets(c, report.Report, log)
 	return cfg, report, nil
 }
 
@@ -165,16 +165,28 @@ func (d *dynamic) Carry(_ context.Context, c broker.Command) broker.Outcome {
 	return broker.Outcome{Answer: broker.Message{Topic: dynsec.Response, Payload: out.Answer}, Kick: out.Kick, Recheck: out.Changed}
 }
 
-// warnOfKeys tells of private keys that everybody may read.
-func warnOfKeys(c *config.Config, log *slog.Logger) {
+// warnOfSecrets tells of private keys, and of passwords for other brokers, that
+// everybody may read.
+func warnOfSecrets(c *config.Config, r *config.Report, log *slog.Logger) {
 	if log == nil {
 		return
 	}
+	told := make(map[string]bool)
+	warn := func(file, what string) {
+		if open, err := auth.Exposed(file); err == nil && open && !told[file] {
+			told[file] = true
+			log.Warn("everybody on this machine may read "+what+": chmod 600 it", "file", file)
+		}
+	}
 	for i := range c.Listeners {
-		if key := c.Listeners[i].TLS.KeyFile; key != "" {
-			if open, err := auth.Exposed(key); err == nil && open {
-				log.Warn("everybody on this machine may read the private key: chmod 600 it", "file", key)
-			}
+		warn(c.Listeners[i].TLS.KeyFile, "the private key")
+	}
+	for i := range c.Bridges {
+		warn(c.Bridges[i].TLS.KeyFile, "the private key of a bridge")
+	}
+	for i := range r.Entries {
+		if e := &r.Entries[i]; e.Keyword == "remote_password" || e.Keyword == "password" {
+			warn(e.Pos.File, "the configuration file, which has the password of a bridge")
 		}
 	}
 }
