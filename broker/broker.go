@@ -31,7 +31,8 @@ type Broker struct {
 	hub     *hub.Hub
 	conns   *conn.Server
 	net     *transport.Server
-	now     func() int64
+	clock   *clock
+	now     func() int64 // the clock's
 	sys     *sys
 	control *control.Server // nil: not asked for
 	output  *budget.Budget  // what waits for peers; nil: no limit
@@ -108,8 +109,8 @@ func advise(err error) error {
 // assemble joins the parts and binds the listeners.
 func (b *Broker) assemble(opened []net.Listener) error {
 	cfg := &b.cfg
-	start := time.Now()
-	b.now = func() int64 { return start.UnixMilli() + int64(time.Since(start)/time.Millisecond) }
+	b.clock = newClock(cfg.wall, b.store, b.log)
+	b.now = b.clock.now
 	b.output, b.queues = cfg.budget(), cfg.budget()
 	b.net = transport.New(transport.Config{
 		NewHandler:     func(c *transport.Conn, batch *transport.Batch) transport.Handler { return b.conns.Handler(c, batch) },
@@ -119,6 +120,7 @@ func (b *Broker) assemble(opened []net.Listener) error {
 		Budget:         b.output,
 		MaxConnections: cfg.connections(openFiles()),
 		Log:            b.log,
+		Now:            func() time.Time { return time.UnixMilli(b.now()) },
 	})
 	b.hub = hub.New(hub.Config{
 		Store: b.store, Now: b.now, Log: b.log, Access: cfg.Access, Command: b.takeCommand,
@@ -173,6 +175,7 @@ func (b *Broker) Run(ctx context.Context) error {
 	var work sync.WaitGroup
 	work.Go(func() { b.hub.Run(workCtx) })
 	work.Go(func() { b.carry(workCtx) })
+	work.Go(func() { b.clock.run(workCtx) })
 	if b.cfg.SysInterval >= 0 {
 		b.sys.begin(workCtx)
 		work.Go(func() { b.sys.run(workCtx, cmp.Or(b.cfg.SysInterval, 10*time.Second)) })

@@ -149,6 +149,8 @@ type Config struct {
 	Loops int
 	// Version is what $SYS/broker/version says.
 	Version string
+
+	wall func() time.Time // the machine's clock; nil: time.Now
 }
 
 // Listener is an address that clients connect to.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/nightjarmq/nightjar/internal/message"
 	"github.com/nightjarmq/nightjar/internal/store"
+	"github.com/nightjarmq/nightjar/internal/store/disk"
 )
 
 // Line is one object of an answer; one of its fields is set.
@@ -93,6 +94,7 @@ type State interface {
 	Sessions(yield func(*store.SessionInfo) bool) error
 	Retained(yield func(*message.Message) bool) error
 	Ends(id store.SessionID) ([]store.Entry, error)
+	Clock() disk.Clock
 }
 
 // Inspect calls yield for every line about the state until it fails; the last
@@ -100,9 +102,10 @@ type State interface {
 func Inspect(s State, yield func(*Line) error) error {
 	var total Totals
 	var failed error
+	at := calendar(s.Clock().Behind)
 	err := s.Sessions(func(info *store.SessionInfo) bool {
 		var ses *Session
-		if ses, failed = session(s, info); failed == nil {
+		if ses, failed = session(s, at, info); failed == nil {
 			total.Sessions++
 			total.Subscriptions += len(ses.Subscriptions)
 			total.Queued += ses.Queued
@@ -115,7 +118,7 @@ func Inspect(s State, yield func(*Line) error) error {
 		err = s.Retained(func(m *message.Message) bool {
 			total.Retained++
 			total.RetainedBytes += int64(len(m.Payload))
-			failed = yield(&Line{Retained: &Retained{m.Topic, m.QoS, len(m.Payload), moment(m.Expires)}})
+			failed = yield(&Line{Retained: &Retained{m.Topic, m.QoS, len(m.Payload), at.moment(m.Expires)}})
 			return failed == nil
 		})
 	}
@@ -128,9 +131,9 @@ func Inspect(s State, yield func(*Line) error) error {
 	return yield(&Line{Done: &total})
 }
 
-func session(s State, info *store.SessionInfo) (*Session, error) {
+func session(s State, at calendar, info *store.SessionInfo) (*Session, error) {
 	ses := &Session{
-		ClientID: info.ClientID, User: info.User, Connected: info.Closed == 0, Closed: moment(info.Closed),
+		ClientID: info.ClientID, User: info.User, Connected: info.Closed == 0, Closed: at.moment(info.Closed),
 		Queued: info.Queued, QueuedBytes: info.QueuedBytes, Subscriptions: []Subscription{},
 	}
 	if info.Expiry != never {
@@ -147,7 +150,7 @@ func session(s State, info *store.SessionInfo) (*Session, error) {
 		return nil, fmt.Errorf("session %q: %w", info.ClientID, err)
 	}
 	if len(ends) > 0 {
-		ses.First, ses.Last = queued(&ends[0]), queued(&ends[len(ends)-1])
+		ses.First, ses.Last = queued(at, &ends[0]), queued(at, &ends[len(ends)-1])
 	}
 	return ses, nil
 }
@@ -155,20 +158,24 @@ func session(s State, info *store.SessionInfo) (*Session, error) {
 // never is the Session Expiry Interval without end. [MQTT-3.1.2-23]
 const never = 0xFFFFFFFF
 
-func queued(e *store.Entry) *Queued {
+func queued(at calendar, e *store.Entry) *Queued {
 	q := &Queued{Number: uint64(e.Seq), QoS: e.QoS, PacketID: e.PacketID, Released: e.Released}
 	if e.Message != nil {
-		q.Topic, q.Bytes, q.Expires = e.Message.Topic, len(e.Message.Payload), moment(e.Message.Expires)
+		q.Topic, q.Bytes, q.Expires = e.Message.Topic, len(e.Message.Payload), at.moment(e.Message.Expires)
 	}
 	return q
 }
 
-// moment is unix time in milliseconds, nil for 0.
-func moment(ms int64) *time.Time {
+// calendar is how many milliseconds the machine's clock is ahead of the store's.
+type calendar int64
+
+// moment is the machine's time of a unix time of the store in milliseconds, nil
+// for 0.
+func (c calendar) moment(ms int64) *time.Time {
 	if ms == 0 {
 		return nil
 	}
-	t := time.UnixMilli(ms).UTC()
+	t := time.UnixMilli(ms + int64(c)).UTC()
 	return &t
 }
 

@@ -23,6 +23,7 @@ type state struct {
 	shares   map[store.Seq]*share
 	retained map[string]uint32 // sizes, by topic
 	stats    store.Stats
+	clock    Clock
 }
 
 func newState() state {

@@ -45,6 +45,8 @@ var (
 	keyVersion = []byte{spaceMeta, 'v'}
 	keySeq     = []byte{spaceMeta, 'q'} // no sequence number above it was given out
 	keySession = []byte{spaceMeta, 's'} // no session number above it was given out
+	keyLatest  = []byte{spaceMeta, 't'} // see Clock
+	keyBehind  = []byte{spaceMeta, 'b'} // likewise
 )
 
 // sessionPrefix is the length of what all keys of a session's kind begin with.

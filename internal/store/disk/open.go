@@ -180,6 +180,9 @@ func (l *loader) numbers(db *engine) error {
 	if err != nil {
 		return err
 	}
+	if l.clock, err = readClock(db); err != nil {
+		return err
+	}
 	l.lastSeq, l.seqLimit = store.Seq(seq), store.Seq(seq)
 	l.lastSession, l.sessionLimit = store.SessionID(id), store.SessionID(id)
 	return nil
