@@ -26,8 +26,8 @@ type Queue struct {
 	Messages int // 0: MaxQueuedMessages, negative: no limit
 	Bytes    int // 0: MaxQueuedBytes, negative: no limit
 
-	// Age is how long a message waits at most; 0: as long as it takes, or its Message Expiry Interval says. It ends when the
-	// message would be sent: then it is dropped and counted as expired. A full queue with an Age drops what has waited longest.
+	// Age is how long a message waits at most; 0: as long as it takes, or its Message Expiry Interval says. What is older is
+	// dropped when it would be sent, or some seconds after its time while the client is away, and counted as expired. A full queue with an Age drops what has waited longest.
 	// Subscription Identifiers do not come with what has waited in such a queue.
 	Age time.Duration
 

@@ -242,9 +242,12 @@ func (c *Client) countWaiting(most int, now int64) {
 			c.noteExpiry(w.Expires, now)
 		}
 		if len(list) < cap(list) {
-			return
+			break
 		}
 		after = list[len(list)-1].Seq
+	}
+	if c.age() > 0 {
+		c.noteExpiry(now, now) // it is not known yet how long they have waited
 	}
 }
 

@@ -133,6 +133,37 @@ func TestExpiredWhileAway(t *testing.T) {
 	})
 }
 
+// TestTooOldWhileAway: what waits for longer than the queue allows leaves it, is counted,
+// and makes room, while its client is away; also when the broker was started anew
+// meanwhile, and beside messages that expire.
+func TestTooOldWhileAway(t *testing.T) {
+	stores(t, func(t *testing.T, s store.Store, reopen func() store.Store) {
+		const n = 1500 // more than a piece
+		lim := Limits{Queues: map[string]Queue{"c": {Age: 60_000}}}
+		a := newAway(t, s, lim)
+		for range n {
+			a.publish(t, "old", 0)
+		}
+		a.pass(30_000)
+		for range n {
+			a.publish(t, "younger", 0)
+			a.publish(t, "soon", 5_000)
+		}
+		a.pass(20_000)
+		a.want(t, 2*n, n)
+		a.pass(25_000)
+		a.want(t, n, 2*n)
+
+		again := newAway(t, reopen(), lim)
+		again.now = a.now
+		again.publish(t, "new", 0)
+		again.pass(30_000)
+		again.want(t, 1, n)
+		again.pass(60_000)
+		again.want(t, 0, n+1)
+	})
+}
+
 // TestDropOldestAway: a full queue of an absent client gives up what has waited
 // longest, by messages and by bytes, and counts it; likewise what it was left by an
 // earlier start.
