@@ -27,8 +27,8 @@ type Queue struct {
 	Bytes    int // 0: MaxQueuedBytes, negative: no limit
 
 	// Age is how long a message waits at most; 0: as long as it takes, or its Message Expiry Interval says. What is older is
-	// dropped when it would be sent, or some seconds after its time while the client is away, and counted as expired. A full queue with an Age drops what has waited longest.
-	// Subscription Identifiers do not come with what has waited in such a queue.
+	// dropped when it would be sent, or some seconds after its time while the client is away, and counted as expired. A full
+	// queue with an Age drops what has waited longest. Subscription Identifiers do not come with what has waited in such a queue.
 	Age time.Duration
 
 	// LiveFirst: what comes while the client is connected overtakes what had waited when it connected. Without it, all goes

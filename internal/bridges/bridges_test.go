@@ -1,9 +1,11 @@
 package bridges
 
 import (
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -32,6 +34,20 @@ func TestRate(t *testing.T) {
 		if bc, err := convert(&c.Bridges[0], ""); err != nil || bc.Rate != want {
 			t.Errorf("%q: rate %d, %v, want %d", says, bc.Rate, err, want)
 		}
+	}
+}
+
+// What keeps a bridge from starting is found before it is to start, for each of them.
+func TestCheck(t *testing.T) {
+	const block = "connection %s\naddress 127.0.0.1\ntopic #\n"
+	c := load(t, "mosquitto.conf", fmt.Sprintf(block, "good")+fmt.Sprintf(block, "one")+"bridge_cafile none.pem\n"+fmt.Sprintf(block, "two")+"bridge_bind_address [::1\n")
+	err := Check(c)
+	if err == nil || !strings.Contains(err.Error(), "mosquitto.conf:4: bridge_cafile none.pem") || !strings.Contains(err.Error(), "mosquitto.conf:8: bridge_bind_address") {
+		t.Errorf("%v", err)
+	}
+	c.Bridges = c.Bridges[:1]
+	if err := Check(c); err != nil {
+		t.Error(err)
 	}
 }
 

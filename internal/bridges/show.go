@@ -1,12 +1,23 @@
 package bridges
 
 import (
+	"errors"
 	"fmt"
 	"io"
 
 	"github.com/nightjarmq/nightjar/internal/bridge"
 	"github.com/nightjarmq/nightjar/internal/config"
 )
+
+// Check reports what would keep the bridges of c from starting: certificates that cannot be read, for example. Nothing is sent.
+func Check(c *config.Config) error {
+	var all []error
+	for i := range c.Bridges {
+		_, err := convert(&c.Bridges[i], "")
+		all = append(all, err)
+	}
+	return errors.Join(all...)
+}
 
 // Show writes which topics would cross the bridges of a configuration file and under which names, and what becomes of
 // the topics in names. Nothing is sent.

@@ -209,6 +209,9 @@ func (k *checkCommand) run(io Streams) int {
 			fmt.Fprintln(io.Out, report.Entries[i])
 		}
 	}
+	if err == nil {
+		err = bridges.Check(report.conf)
+	}
 	if err != nil {
 		fmt.Fprintf(io.Err, "nightjar: %v\n", err)
 		return exitUsage
