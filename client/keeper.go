@@ -374,6 +374,9 @@ func (k *Keeper) Pending() int {
 // Flush returns when everything published so far, and meanwhile, is acknowledged or dropped. Call it before the context of
 // Run ends if nothing shall be left behind.
 func (k *Keeper) Flush(ctx context.Context) error {
+	if k.inHandler(ctx) {
+		return ErrInHandler
+	}
 	for {
 		k.mu.Lock()
 		if k.out.count == 0 {

@@ -40,8 +40,7 @@ func (k *Keeper) Publish(ctx context.Context, p *packet.Publish) error {
 func (k *Keeper) PublishAsync(ctx context.Context, p *packet.Publish, done func(packet.Ack, error)) error {
 	if p.QoS == 0 && !p.TopicAlias.Set {
 		if c := k.direct(); c != nil {
-			err := c.PublishAsync(ctx, p, done)
-			if err == nil || c.Err() == nil {
+			if sent, err := c.publishNow(p, done); sent || err != nil {
 				return err
 			}
 		}

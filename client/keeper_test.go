@@ -248,10 +248,17 @@ func TestKeeperPauses(t *testing.T) {
 func TestKeeperInsideHandler(t *testing.T) {
 	url, _ := nightjar(t, broker.Config{})
 	k, _, _ := keeper(t, client.KeeperOptions{Servers: []string{url}})
-	errs := make(chan error, 3)
-	_, err := k.Subscribe(deadline(t), client.To("h", 1), func(ctx context.Context, m *packet.Publish) {
+	requester, err := client.NewRequester(deadline(t), k, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	errs := make(chan error, 5)
+	_, err = k.Subscribe(deadline(t), client.To("h", 1), func(ctx context.Context, m *packet.Publish) {
+		_, err := requester.Request(ctx, &packet.Publish{Topic: []byte("x"), QoS: 1})
+		errs <- err
+		errs <- k.Flush(ctx)
 		errs <- k.Publish(ctx, &packet.Publish{Topic: []byte("x"), QoS: 1})
-		_, err := k.Subscribe(ctx, client.To("x", 1), nil)
+		_, err = k.Subscribe(ctx, client.To("x", 1), nil)
 		errs <- err
 		if err := k.PublishAsync(ctx, &packet.Publish{Topic: []byte("x"), QoS: 1}, func(_ packet.Ack, err error) { errs <- err }); err != nil {
 			t.Error(err)
@@ -263,7 +270,7 @@ func TestKeeperInsideHandler(t *testing.T) {
 	if err := k.Publish(deadline(t), &packet.Publish{Topic: []byte("h"), QoS: 1}); err != nil {
 		t.Fatal(err)
 	}
-	for i, want := range []error{client.ErrInHandler, client.ErrInHandler, nil} {
+	for i, want := range []error{client.ErrInHandler, client.ErrInHandler, client.ErrInHandler, client.ErrInHandler, nil} {
 		if err := <-errs; !errors.Is(err, want) {
 			t.Error(i, err)
 		}

@@ -104,6 +104,30 @@ func TestKeeperQueueFull(t *testing.T) {
 	}
 }
 
+// A server that does not read makes the queue full, for QoS 0 too, and no publisher wait who does not want to.
+func TestKeeperStalledServer(t *testing.T) {
+	near, far := net.Pipe()
+	o := client.KeeperOptions{Servers: []string{"mqtt://x"}, Queue: client.Queue{MaxMessages: 5, WhenFull: client.Refuse}}
+	o.Dial = func(context.Context, string, string) (net.Conn, error) { return near, nil }
+	k, events, stop := keeper(t, o)
+	p := &peer{t: t, conn: far, v: packet.V5}
+	p.expect("CONNECT")
+	p.send(ok())
+	event(t, events, client.Connected)
+	big := &packet.Publish{Topic: []byte("stalled"), Payload: make([]byte, 100<<10)}
+	for sent := 0; ; sent++ {
+		err := k.PublishAsync(deadline(t), big, nil)
+		if errors.Is(err, client.ErrQueueFull) {
+			break
+		}
+		if err != nil || sent > 50 {
+			t.Fatal(sent, err)
+		}
+	}
+	far.Close()
+	stop()
+}
+
 // A message whose time is over is not sent, and what waited is sent with the time that is left (5.0 section 3.3.2.3.3).
 func TestKeeperMessageExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -66,6 +66,27 @@ func (c *Client) PublishAsync(ctx context.Context, p *packet.Publish, done func(
 	return nil
 }
 
+// publishNow sends a QoS 0 message if the connection lives and there is room in the buffer.
+func (c *Client) publishNow(p *packet.Publish, done func(packet.Ack, error)) (sent bool, err error) {
+	if err := c.checkPublish(p); err != nil {
+		return false, err
+	}
+	c.mu.Lock()
+	if c.err != nil || len(c.buf) >= maxBuffered {
+		c.mu.Unlock()
+		return false, nil
+	}
+	err = c.sendPublish(p, nil, nil)
+	c.mu.Unlock()
+	if err != nil {
+		return false, err
+	}
+	if done != nil {
+		done(packet.Ack{}, nil)
+	}
+	return true, nil
+}
+
 // acquire takes a place in the window, and waits for one [MQTT-4.9.0-2], [MQTT-3.3.4-7].
 // Nothing but PUBLISH asks for one. [MQTT-3.3.4-8]
 func (c *Client) acquire(ctx context.Context) error {

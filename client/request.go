@@ -52,6 +52,9 @@ func NewRequester(ctx context.Context, p Publisher, responseTopic string) (*Requ
 // Correlation Data of p are replaced. A server of 5.0 that finds no subscriber says so with QoS 1 and 2, and the request
 // fails at once; otherwise bound the wait for a responder that may not exist with ctx.
 func (r *Requester) Request(ctx context.Context, p *packet.Publish) (*packet.Publish, error) {
+	if in, ok := r.p.(interface{ inHandler(context.Context) bool }); ok && in.inHandler(ctx) {
+		return nil, ErrInHandler // the response is read by the goroutine that runs the handler
+	}
 	answer := make(chan *packet.Publish, 1)
 	r.mu.Lock()
 	r.next++
