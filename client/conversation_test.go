@@ -374,6 +374,23 @@ func TestURLs(t *testing.T) {
 	}
 }
 
+// No error about a URL shows a piece of its password.
+func TestURLErrorsHidePasswords(t *testing.T) {
+	for _, url := range []string{
+		"mqtt://user:se%zzcret@host", "mqtt://user:se/cret@host", "mqtt://user:1/se#cret@host", "ftp://user:secret@host", "mqtt://user:secret@host/path",
+		"mqtt://user:secret@", "user:secret@host", "mqtt://user:se cret@host:port",
+	} {
+		_, direct := client.Dial(t.Context(), url, client.Options{})
+		_, kept := client.NewKeeper(client.KeeperOptions{Servers: []string{url}})
+		_, proxy := client.Proxy(url, nil)
+		for _, err := range []error{direct, kept, proxy} {
+			if err == nil || strings.Contains(err.Error(), "se") && strings.Contains(err.Error(), "cret") || strings.Contains(err.Error(), "%zz") {
+				t.Errorf("%s: %v", url, err)
+			}
+		}
+	}
+}
+
 // Publishing with QoS 0 allocates nothing once the buffers have grown.
 func TestPublishAllocations(t *testing.T) {
 	c, p := connect(t, client.Options{Version: packet.V311}, ok())

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -22,9 +21,9 @@ type DialFunc func(ctx context.Context, network, address string) (net.Conn, erro
 // http://user:password@host:port (port 80, CONNECT of RFC 9110). TLS and WebSocket go through it to the server. Nil dial
 // is a net.Dialer, for the way to the proxy. Unix sockets do not go through it.
 func Proxy(rawURL string, dial DialFunc) (DialFunc, error) {
-	u, err := url.Parse(rawURL)
+	u, err := readURL(rawURL)
 	if err != nil {
-		return nil, fmt.Errorf("proxy URL: %w", err)
+		return nil, fmt.Errorf("proxy URL %w", err)
 	}
 	x := proxy{dial: dial}
 	if dial == nil {

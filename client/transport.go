@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -20,10 +21,11 @@ type target struct {
 }
 
 func parseURL(raw string) (target, error) {
-	u, err := url.Parse(raw)
+	u, err := readURL(raw)
 	if err != nil {
-		return target{}, fmt.Errorf("server URL: %w", err)
+		return target{}, fmt.Errorf("server URL %w", err)
 	}
+	shown := masked(raw)
 	t := target{network: "tcp", host: u.Hostname(), user: u.User}
 	port := ""
 	switch strings.ToLower(u.Scheme) {
@@ -38,17 +40,17 @@ func parseURL(raw string) (target, error) {
 	case "unix":
 		t.network, t.address = "unix", u.Host+u.Path+u.Opaque
 		if t.address == "" {
-			return t, fmt.Errorf("server URL %q: no path of a socket", raw)
+			return t, fmt.Errorf("server URL %q: no path of a socket", shown)
 		}
 		return t, nil
 	default:
-		return t, fmt.Errorf("server URL %q: the scheme must be mqtt, tcp, mqtts, ssl, tls, ws, wss or unix", raw)
+		return t, fmt.Errorf("server URL %q: the scheme must be mqtt, tcp, mqtts, ssl, tls, ws, wss or unix", shown)
 	}
 	if t.host == "" {
-		return t, fmt.Errorf("server URL %q: no host", raw)
+		return t, fmt.Errorf("server URL %q: no host", shown)
 	}
 	if t.ws == nil && u.Path != "" && u.Path != "/" {
-		return t, fmt.Errorf("server URL %q: only ws and wss have a path", raw)
+		return t, fmt.Errorf("server URL %q: only ws and wss have a path", shown)
 	}
 	if t.ws != nil {
 		u.User = nil // it is for CONNECT, not for HTTP
@@ -61,6 +63,34 @@ func parseURL(raw string) (target, error) {
 	}
 	t.address = net.JoinHostPort(t.host, port)
 	return t, nil
+}
+
+// readURL is url.Parse with an error that is fit for a log.
+func readURL(raw string) (*url.URL, error) {
+	u, err := url.Parse(raw)
+	var why *url.Error
+	switch {
+	case err == nil:
+		return u, nil
+	case strings.Contains(raw, "@"): // the reason may quote a piece of the password
+		return nil, fmt.Errorf("%q: it cannot be read; other than letters and digits, user name and password need percent-encoding, such as %%2F for a slash", masked(raw))
+	case errors.As(err, &why):
+		return nil, fmt.Errorf("%q: %w", raw, why.Err)
+	}
+	return nil, err
+}
+
+// masked is a URL, which need not be a good one, without user name and password.
+func masked(raw string) string {
+	end := strings.LastIndexByte(raw, '@')
+	if end < 0 {
+		return raw
+	}
+	scheme, _, _ := strings.Cut(raw[:end], "://")
+	if len(scheme) == end {
+		scheme = ""
+	}
+	return scheme + "://..." + raw[end:]
 }
 
 // open makes the byte stream that carries MQTT, which is ordered and lossless [MQTT-4.2-1].
