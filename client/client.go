@@ -15,6 +15,9 @@ import (
 // maxBuffered is how many bytes may wait to be written before Publish waits too.
 const maxBuffered = 256 << 10
 
+// maxWrite is how many bytes must get through in the time that the keep-alive allows.
+const maxWrite = 64 << 10
+
 // drainTime bounds the wait for the server to close its side after our DISCONNECT.
 const drainTime = 2 * time.Second
 
@@ -34,6 +37,8 @@ type Client struct {
 	stop     chan struct{} // closed when err is set
 	done     chan struct{} // closed when both goroutines have ended
 	lastRead atomic.Int64  // nanoseconds since start; written by the reader
+	asked    atomic.Int64  // nanoseconds since start: when a PINGREQ had been written; written by the writer
+	handled  atomic.Uint64 // grows when the handlers of a message begin, and when they end; written by the reader
 	start    time.Time
 
 	mu        sync.Mutex

@@ -27,7 +27,8 @@ type KeeperOptions struct {
 	// Servers are tried in turn. After a loss the one that was connected comes first.
 	Servers []string
 
-	// ConnectTimeout bounds each attempt, and the time to subscribe again; 0 is 30 s.
+	// ConnectTimeout bounds each attempt, and the wait for an answer when the Keeper subscribes again, in which messages
+	// may come and take their handlers as long as they like; 0 is 30 s.
 	ConnectTimeout time.Duration
 
 	// MinPause and MaxPause bound the pause after all servers were tried; 0 is 1 s and 1 min. See the package comment.

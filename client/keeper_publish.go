@@ -40,7 +40,11 @@ func (k *Keeper) Publish(ctx context.Context, p *packet.Publish) error {
 func (k *Keeper) PublishAsync(ctx context.Context, p *packet.Publish, done func(packet.Ack, error)) error {
 	if p.QoS == 0 && !p.TopicAlias.Set {
 		if c := k.direct(); c != nil {
-			if sent, err := c.publishNow(p, done); sent || err != nil {
+			if k.o.Queue.WhenFull == Block { // who may wait for room in the queue may wait for room in the buffer
+				if err := c.PublishAsync(ctx, p, done); err == nil || c.Err() == nil {
+					return err
+				}
+			} else if sent, err := c.publishNow(p, done); sent || err != nil {
 				return err
 			}
 		}

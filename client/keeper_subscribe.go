@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/nightjarmq/nightjar/packet"
 )
@@ -161,8 +162,9 @@ func (k *Keeper) resubscribe(ctx context.Context, c *Client) bool {
 	k.mu.Lock()
 	list := slices.Clone(k.subs)
 	k.mu.Unlock()
-	bounded, cancel := context.WithTimeout(ctx, k.o.ConnectTimeout)
+	bounded, cancel := context.WithCancel(ctx)
 	defer cancel()
+	defer c.whileQuiet(k.o.ConnectTimeout, cancel)()
 	for len(list) > 0 {
 		p, n := together(list)
 		list = list[n:]
@@ -182,6 +184,35 @@ func (k *Keeper) resubscribe(ctx context.Context, c *Client) bool {
 		}
 	}
 	return true
+}
+
+// whileQuiet calls cancel when the server has sent no message for so long. A SUBACK may come behind retained messages, and
+// wait for their handlers.
+func (c *Client) whileQuiet(limit time.Duration, cancel func()) (stop func()) {
+	stopped, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		timer := time.NewTimer(limit)
+		defer timer.Stop()
+		for seen := c.handled.Load(); ; {
+			select {
+			case <-stopped:
+				return
+			case <-timer.C:
+			}
+			now := c.handled.Load()
+			if running := now%2 == 1; now == seen && !running {
+				cancel()
+				return
+			}
+			seen = now
+			timer.Reset(limit)
+		}
+	}()
+	return func() {
+		close(stopped)
+		<-ended
+	}
 }
 
 // together makes one SUBSCRIBE of the subscriptions at the front that can share one, and says how many they are.

@@ -135,7 +135,9 @@ func (c *Client) onPublish2(ctx context.Context, p *packet.Publish) error {
 
 // deliver calls the handlers. It gives the delivery if one of them holds the message.
 func (c *Client) deliver(ctx context.Context, p *packet.Publish) *delivery {
+	c.handled.Add(1)
 	c.session.deliver(ctx, p, c.opt.Handler)
+	c.handled.Add(1)
 	d := c.reader.held
 	c.reader.held = nil
 	return d

@@ -2,6 +2,8 @@ package client
 
 import (
 	"context"
+	"errors"
+	"os"
 	"time"
 
 	"github.com/nightjarmq/nightjar/packet"
@@ -99,15 +101,12 @@ func (c *Client) flush(alive *keepAlive, spare []byte) (_ []byte, last bool) {
 	for {
 		b, last := c.take(spare)
 		if len(b) > 0 {
-			if c.tick > 0 {
-				c.conn.SetWriteDeadline(time.Now().Add(c.tick + c.tick/2))
-			}
-			if _, err := c.conn.Write(b); err != nil {
+			if err := c.writeAll(b); err != nil {
 				c.fail(err)
 				c.conn.Close()
 				return nil, true
 			}
-			alive.wrote = time.Now()
+			alive.written()
 		}
 		if last {
 			c.hangUp()
@@ -121,6 +120,21 @@ func (c *Client) flush(alive *keepAlive, spare []byte) (_ []byte, last bool) {
 			return spare, false
 		}
 	}
+}
+
+// writeAll writes in pieces, each of which must get through in time: a large packet on a slow link is no dead server.
+func (c *Client) writeAll(b []byte) error {
+	for len(b) > 0 {
+		if c.tick > 0 {
+			c.conn.SetWriteDeadline(time.Now().Add(c.tick + c.tick/2))
+		}
+		n, err := c.conn.Write(b[:min(len(b), maxWrite)])
+		if err != nil {
+			return err
+		}
+		b = b[n:]
+	}
+	return nil
 }
 
 // take exchanges the buffer for an empty one. last is true when nothing may follow.
@@ -153,6 +167,7 @@ type keepAlive struct {
 	timer  *time.Timer
 	wrote  time.Time
 	pinged time.Time
+	asking bool // a PINGREQ is buffered
 }
 
 func newKeepAlive(c *Client) *keepAlive {
@@ -180,15 +195,46 @@ func (k *keepAlive) check() {
 	k.c.mu.Lock()
 	if k.c.err == nil {
 		k.c.send(new(packet.Pingreq))
+		k.asking = true
 	}
 	k.c.mu.Unlock()
 	k.timer.Reset(k.c.tick)
+}
+
+// written notes that everything which was buffered has been written.
+func (k *keepAlive) written() {
+	k.wrote = time.Now()
+	if k.asking {
+		k.asking = false
+		k.c.asked.Store(int64(time.Since(k.c.start)))
+	}
 }
 
 // deadlineReader reads from the connection and gives up on a server that stays silent although it was sent a PINGREQ.
 type deadlineReader struct{ c *Client }
 
 func (r deadlineReader) Read(b []byte) (int, error) {
+	for {
+		n, err := r.read(b)
+		if n > 0 || r.c.tick == 0 || !errors.Is(err, os.ErrDeadlineExceeded) || !r.c.mayStillAnswer() {
+			return n, err
+		}
+	}
+}
+
+// mayStillAnswer reports whether a silent server was not asked yet, because the PINGREQ is behind a large packet that is
+// still being written, or was asked a moment ago.
+func (c *Client) mayStillAnswer() bool {
+	select {
+	case <-c.stop:
+		return false
+	default:
+	}
+	asked := time.Duration(c.asked.Load())
+	return asked <= time.Duration(c.lastRead.Load()) || time.Since(c.start)-asked < c.tick/2
+}
+
+func (r deadlineReader) read(b []byte) (int, error) {
 	c := r.c
 	if c.tick > 0 {
 		select {
