@@ -349,10 +349,10 @@ func (r *reference) settled() error {
 		}
 		live := s.count(func(d *delivery) bool { return d.state != waiting })
 		used := s.count(func(d *delivery) bool { return d.connection || d.state == received })
-		for _, d := range s.owed {
+		for _, d := range slices.Clone(s.owed) {
 			missing := d.again && used < s.window ||
 				d.state == waiting && !d.may && !d.expired(r.now) && (d.qos == 0 && d.replay == "" || live < s.window)
-			if missing {
+			if missing && !r.cameAsOwn(d, s) {
 				return fmt.Errorf("%s has not got %q on %q, QoS %d, from %s", s.id, d.payload, d.topic, d.qos, d.from)
 			}
 		}

@@ -149,6 +149,17 @@ func (r *reference) giveBack(t *taken) bool {
 	return true
 }
 
+// cameAsOwn has a copy that was taken from a group been d, which its session was owed anyway. The group owes its copy still.
+func (r *reference) cameAsOwn(d *delivery, s *session) bool {
+	for _, t := range r.taken {
+		if f := t.f; t.s == s && t.own() == d && r.giveBack(t) {
+			r.floating = append(r.floating, f)
+			return true
+		}
+	}
+	return false
+}
+
 // own returns what t may have been although it was taken from a group, nil for
 // nothing.
 func (t *taken) own() *delivery {
