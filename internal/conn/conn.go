@@ -50,6 +50,10 @@ var (
 func (c *Conn) Feed(b *transport.Batch, data []byte) (n int, err error) {
 	l := hub.LocalOf(b)
 	defer l.Sync(b.Now)
+	defer c.End()
+	if !c.Begin() {
+		return 0, hub.ErrTakenOver
+	}
 	for n < len(data) && !c.ended {
 		h, ok, err := packet.ReadHeader(data[n:])
 		if err == nil {

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"errors"
+	"runtime"
 	"sync"
 	"sync/atomic"
 
@@ -57,12 +58,37 @@ type Link struct {
 	Aliases   bool // the client takes Topic Aliases
 	Problems  bool // it takes Reason Strings in acknowledgements [MQTT-3.1.2-29]
 
-	// greeted: CONNACK was given to the connection. It may wait for the disk, and
-	// nothing goes before it. [MQTT-3.2.0-1]
-	greeted atomic.Bool
+	state atomic.Uint32 // of the flags below
 
 	owed atomic.Int64 // bytes of answers since there was room; see owe
 }
+
+// The state of a Link.
+const (
+	greeted = 1 << iota // CONNACK was given to the connection; it may wait for the disk, and nothing goes before it [MQTT-3.2.0-1]
+	feeding             // packets of the client are being handled
+	halted              // no more of them are
+)
+
+// Begin says that packets of the client are about to be handled, until End. It
+// reports false if they must not be, because another connection has taken over.
+func (l *Link) Begin() bool { return l.state.Or(feeding)&halted == 0 }
+
+// End says that no packet of the client is being handled.
+func (l *Link) End() { l.state.And(^uint32(feeding)) }
+
+// halt ends what comes by this connection, and returns when nothing of it is being
+// handled: what comes by the next one of the client is behind all of it.
+// [MQTT-4.6.0-5] No lock is held, because that handling may want it.
+func (l *Link) halt() {
+	l.state.Or(halted)
+	for l.is(feeding) {
+		runtime.Gosched()
+	}
+}
+
+// is reports whether a flag is set.
+func (l *Link) is(flag uint32) bool { return l.state.Load()&flag != 0 }
 
 // Connected reports whether the client has a connection now.
 func (c *Client) Connected() bool { return c.link.Load() != nil }
@@ -86,7 +112,7 @@ func (c *Client) Link() *Link { return c.link.Load() }
 // [MQTT-3.14.0-1] [MQTT-4.13.1-1]
 // User Properties are not sent. [MQTT-3.14.2-4] [MQTT-4.13.2-1]
 func (l *Link) Kick(b *transport.Batch, code packet.Code, reason string, cause error) {
-	if l.Version >= packet.V5 && l.greeted.Load() {
+	if l.Version >= packet.V5 && l.is(greeted) {
 		d := packet.Disconnect{Code: code}
 		p := d.Append(nil, l.Version)
 		if reason != "" {
@@ -112,8 +138,8 @@ func (l *Link) put(b *transport.Batch, out []byte) {
 		h.Trace("Sending", l.Client.ID, l.Version, out)
 	}
 	l.Conn.SendWhole(b, out)
-	if !l.greeted.Load() { // what is put first is CONNACK
-		l.greeted.Store(true)
+	if !l.is(greeted) { // what is put first is CONNACK
+		l.state.Or(greeted)
 	}
 }
 
@@ -136,7 +162,7 @@ func (l *Link) owe(room, n int) {
 // Answer sends a packet that waits for nothing, except for CONNACK.
 // [MQTT-3.2.0-1]
 func (c *Client) Answer(b *transport.Batch, l *Link, out []byte) {
-	if l.greeted.Load() {
+	if l.is(greeted) {
 		c.hub.Trace("Sending", c.ID, l.Version, out)
 		l.owe(l.room(), len(out))
 		l.Conn.SendWhole(b, out)

@@ -18,10 +18,6 @@ type departure struct {
 	wills  []departed
 	shared []session.Entry // of shared subscriptions, for other members
 	ended  []*Client       // whose sessions are in the store until other members have what is there for them
-
-	// incoming are the QoS 2 identifiers that were open on a connection taken
-	// over: the record of the last may still be on its way to the store.
-	incoming []uint16
 }
 
 type departed struct {

@@ -38,14 +38,12 @@ func (h *Hub) Open(b *transport.Batch, o *Opening) (*Client, error) {
 	var leave departure
 	s := h.shard(o.ClientID)
 	s.mu.Lock()
-	old := s.clients[o.ClientID] // [MQTT-3.1.3-2]
+	old, err := s.find(o)
+	if err != nil {
+		s.mu.Unlock()
+		return nil, err
+	}
 	if old != nil {
-		old.mu.Lock()
-		if old.User != o.User { // a session belongs to who made it
-			old.mu.Unlock()
-			s.mu.Unlock()
-			return nil, &packet.Error{Code: packet.NotAuthorized, Clause: "MQTT-3.1.4-2", Msg: "the client identifier belongs to another user"}
-		}
 		h.takeOver(b, old, o, &leave)
 	} else if err := h.mayOpen(o.User); err != nil {
 		s.mu.Unlock()
@@ -64,7 +62,7 @@ func (h *Hub) Open(b *transport.Batch, o *Opening) (*Client, error) {
 		}
 	}
 	s.mu.Unlock()
-	err := h.attach(b, c, o, &leave)
+	err = h.attach(b, c, o, &leave)
 	ended := c.ended
 	c.mu.Unlock()
 	if ended {
@@ -72,6 +70,30 @@ func (h *Hub) Open(b *transport.Batch, o *Opening) (*Client, error) {
 	}
 	h.depart(b, &leave)
 	return c, err
+}
+
+// find returns the locked client that has the identifier, nil if there is none. Its connection, if it has one, takes nothing
+// more from the client, and is done with what it took. The shard's lock is held, but for a while when it has to wait for that.
+func (s *shard) find(o *Opening) (*Client, error) {
+	for {
+		old := s.clients[o.ClientID] // [MQTT-3.1.3-2]
+		if old == nil {
+			return nil, nil
+		}
+		old.mu.Lock()
+		if old.User != o.User { // a session belongs to who made it
+			old.mu.Unlock()
+			return nil, &packet.Error{Code: packet.NotAuthorized, Clause: "MQTT-3.1.4-2", Msg: "the client identifier belongs to another user"}
+		}
+		l := old.link.Load()
+		if l == nil || l.is(halted) {
+			return old, nil
+		}
+		old.mu.Unlock()
+		s.mu.Unlock()
+		l.halt()
+		s.mu.Lock()
+	}
 }
 
 // forgetEnded takes a session that has ended out of the registry, unless another
@@ -94,7 +116,6 @@ func (h *Hub) takeOver(b *transport.Batch, old *Client, o *Opening, leave *depar
 			"old", l.Conn.RemoteAddr(), "new", o.Link.Conn.RemoteAddr())
 		l.Kick(b, packet.SessionTakenOver, "", ErrTakenOver)
 		if goesOn { // else end does, and looks at what the session has left
-			leave.incoming = old.sess.Incoming() // [MQTT-4.3.3-10]
 			h.detach(old)
 		}
 		if old.will != nil && (!goesOn || old.will.Delay == 0) { // [MQTT-3.1.3-9]
@@ -170,7 +191,7 @@ func (h *Hub) attach(b *transport.Batch, c *Client, o *Opening, leave *departure
 	if was != now {
 		c.recheck(local(b)) // where a client connects matters to what it may do
 	}
-	return c.resume(b, leave.incoming)
+	return c.resume(b)
 }
 
 // storeOpening submits that the session has a connection, and what became of the
@@ -187,9 +208,9 @@ func (h *Hub) storeOpening(c *Client, o *Opening, leave *departure, now int64) (
 	return h.store.Submit(leave.recs...)
 }
 
-// resume continues the session where its last connection ended; incoming are QoS
-// 2 identifiers of the client that the store may not know yet. c.mu is held.
-func (c *Client) resume(b *transport.Batch, incoming []uint16) error {
+// resume continues the session where its last connection ended. c.mu is held.
+// [MQTT-4.3.3-10]
+func (c *Client) resume(b *transport.Batch) error {
 	r, err := c.hub.store.Resume(c.durable)
 	if err != nil {
 		return fmt.Errorf("resume session %q: %w", c.ID, err)
@@ -204,7 +225,7 @@ func (c *Client) resume(b *transport.Batch, incoming []uint16) error {
 			l.Stats.PacketsOut++ // its PUBREL
 		}
 	}
-	c.sess.Resume(append(incoming, r.Incoming...), inflight, released, session.Stored{Messages: r.Queued, Bytes: int(r.Bytes), Last: uint64(r.Last)}, &l.fx)
+	c.sess.Resume(r.Incoming, inflight, released, session.Stored{Messages: r.Queued, Bytes: int(r.Bytes), Last: uint64(r.Last)}, &l.fx)
 	c.sess.Doubt()
 	c.continueWith(b, l, &l.fx)
 	return nil

@@ -187,7 +187,7 @@ func (h *Hub) deliver(b *transport.Batch, l *Local, d *router.Delivery[*Client],
 // [MQTT-4.3.1-1] [MQTT-4.6.0-5]
 func (h *Hub) deliver0(b *transport.Batch, l *Local, d *router.Delivery[*Client], pub *message.Publication, retain bool) int {
 	ln := d.To.link.Load()
-	if ln == nil || !ln.greeted.Load() {
+	if ln == nil || !ln.is(greeted) {
 		return 0
 	}
 	var frame []byte

@@ -71,13 +71,7 @@ func (c *Client) accept(b *transport.Batch, l *Link, in *packet.Publish, code pa
 	lo := local(b)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.sess == nil {
-		return
-	}
-	if c.link.Load() != l {
-		if in.QoS == 2 && code >= packet.UnspecifiedError {
-			c.sess.Forget(in.PacketID) // the new connection may have taken it over
-		}
+	if c.sess == nil || c.link.Load() != l {
 		return
 	}
 	lo.scratch = l.explain(c.sess.Accept(lo.scratch[:0], in.QoS, in.PacketID, code), in, code, lo.reason)

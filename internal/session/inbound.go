@@ -73,15 +73,6 @@ func (s *Session) Pubrel(id uint16, fx *Effects) {
 	fx.Out = s.appendAck(fx.Out, packet.TypePubcomp, id, code)
 }
 
-// Incoming returns the QoS 2 identifiers that the client has open, in no order.
-func (s *Session) Incoming() []uint16 {
-	ids := make([]uint16, 0, len(s.incoming))
-	for id := range s.incoming {
-		ids = append(ids, id)
-	}
-	return ids
-}
-
 // Forget closes an identifier whose message was not accepted after all.
 func (s *Session) Forget(id uint16) { s.closeIncoming(id) }
 
