@@ -128,10 +128,10 @@ func bridgeTopic(r *reader, w *words) *Error {
 			return wrong(quote(rest[0])+" is not a direction", "write out, in or both")
 		}
 	}
-	if rest[1] != "" {
-		n, err := strconv.Atoi(rest[1])
+	if qos := unquoteEmpty(rest[1]); qos != "" { // without one it is 0, as in: topic PATTERN out "" ""
+		n, err := strconv.Atoi(qos)
 		if err != nil || n < 0 || n > 2 {
-			return wrong(quote(rest[1])+" is not a QoS", "write 0, 1 or 2")
+			return wrong(quote(qos)+" is not a QoS", "write 0, 1 or 2")
 		}
 		t.QoS = byte(n)
 	}

@@ -109,6 +109,7 @@ connection b\ntopic #
 connection b\naddress 127.0.0.1:9\ntopic # foo
 connection b\naddress 127.0.0.1:9\ntopic # OUT 1
 connection b\naddress 127.0.0.1:9\ntopic # out 3
+connection b\naddress 127.0.0.1:9\ntopic a/+ in "" ""
 connection b\naddress 127.0.0.1:9\ntopic a out 1 l+ r/
 connection b\naddress 127.0.0.1:9\ntopic "" out 1 l r
 connection b\naddress 127.0.0.1:9\ntopic "" out 1 l ""
