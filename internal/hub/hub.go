@@ -226,7 +226,7 @@ func (h *Hub) Load() error {
 	if err != nil {
 		return err
 	}
-	if len(leave.ended) > 0 { // every member is there by now
+	if len(leave.former) > 0 { // every member is there by now
 		h.with(func(b *transport.Batch) { h.depart(b, &leave) })
 	}
 	return nil

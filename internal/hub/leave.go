@@ -1,6 +1,8 @@
 package hub
 
 import (
+	"slices"
+
 	"github.com/nightjarmq/nightjar/internal/ration"
 	"github.com/nightjarmq/nightjar/internal/router"
 	"github.com/nightjarmq/nightjar/internal/session"
@@ -17,6 +19,7 @@ type departure struct {
 	recs   []store.Record
 	wills  []departed
 	shared []session.Entry // of shared subscriptions, for other members
+	former []*former       // subscriptions that are in the routes still
 	ended  []*Client       // whose sessions are in the store until other members have what is there for them
 }
 
@@ -170,14 +173,8 @@ func (h *Hub) forget(s *shard, c *Client) {
 // Retained messages are not its own. [3.1.1: MQTT-3.1.2-7]
 func (h *Hub) end(c *Client, leave *departure) {
 	c.ended = true
-	filters, member := c.subs.filters(), false
-	h.routes.UnsubscribeAll(c, filters)
-	for _, f := range filters {
-		if f.Share != "" {
-			h.shared.Add(-1)
-			member = true
-		}
-	}
+	member := slices.ContainsFunc(c.subs.list, func(s subscription) bool { return s.filter.Share != "" })
+	leave.former = append(leave.former, &former{client: c, list: c.subs.list})
 	c.subs = subscriptions{}
 	if c.sess != nil {
 		c.sess.Unfinished(func(e *session.Entry) bool {
@@ -216,6 +213,11 @@ func (h *Hub) storeDeparture(leave *departure) {
 
 // depart does what is left when no lock is held.
 func (h *Hub) depart(b *transport.Batch, leave *departure) {
+	for _, f := range leave.former {
+		if f.unsubscribe() {
+			h.timers.Schedule(&f.timer, f, b.Now+timer.Tick)
+		}
+	}
 	for i := range leave.wills {
 		d := &leave.wills[i]
 		h.publishWill(b, d.client, d.will)

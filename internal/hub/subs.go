@@ -2,6 +2,7 @@ package hub
 
 import (
 	"github.com/nightjarmq/nightjar/internal/router"
+	"github.com/nightjarmq/nightjar/internal/timer"
 	"github.com/nightjarmq/nightjar/topic"
 )
 
@@ -86,14 +87,6 @@ func (s *subscriptions) remove(f topic.Filter) bool {
 	return true
 }
 
-func (s *subscriptions) filters() []topic.Filter {
-	fs := make([]topic.Filter, len(s.list))
-	for i := range s.list {
-		fs[i] = s.list[i].filter
-	}
-	return fs
-}
-
 // Subscriptions calls yield for each subscription of the client, under its lock.
 func (c *Client) Subscriptions(yield func(filter string, qos byte)) {
 	c.mu.Lock()
@@ -102,4 +95,38 @@ func (c *Client) Subscriptions(yield func(filter string, qos byte)) {
 		s := &c.subs.list[i]
 		yield(s.filter.String(), s.options.QoS)
 	}
+}
+
+// former are the subscriptions of a session that has ended. It gets nothing any more,
+// so they are taken out of the routes in pieces: there may be very many.
+type former struct {
+	client *Client
+	list   []subscription
+	timer  timer.Entry
+}
+
+// formerPiece is how many are taken out in one piece.
+const formerPiece = 4096
+
+// Expire takes another piece out.
+func (f *former) Expire(now int64) (next int64) {
+	if f.unsubscribe() {
+		return now + timer.Tick
+	}
+	return 0
+}
+
+// unsubscribe takes a piece out and reports whether there is more.
+func (f *former) unsubscribe() (more bool) {
+	h := f.client.hub
+	piece := f.list[:min(len(f.list), formerPiece)]
+	filters := make([]topic.Filter, len(piece))
+	for i := range piece {
+		if filters[i] = piece[i].filter; filters[i].Share != "" {
+			h.shared.Add(-1)
+		}
+	}
+	h.routes.UnsubscribeAll(f.client, filters)
+	f.list = f.list[len(piece):]
+	return len(f.list) > 0
 }
