@@ -37,6 +37,9 @@ type Event struct {
 	Err     error
 }
 
+// String gives the fields that are set, as they are logged.
+func (e Event) String() string { return e.LogValue().String() }
+
 // LogValue gives the fields that are set.
 func (e Event) LogValue() slog.Value {
 	attrs := []slog.Attr{slog.String("kind", string(e.Kind))}

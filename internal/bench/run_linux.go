@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/nightjarmq/nightjar/packet"
@@ -33,7 +34,11 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	all := Scenarios()
 	i := slices.IndexFunc(all, func(s Scenario) bool { return s.Name == o.Scenario })
 	if i < 0 {
-		return nil, fmt.Errorf("%q is no scenario", o.Scenario)
+		var names []string
+		for _, s := range all {
+			names = append(names, s.Name)
+		}
+		return nil, fmt.Errorf("%q is no scenario: the scenarios are %s", o.Scenario, strings.Join(names, ", "))
 	}
 	o, err := all[i].complete(o)
 	if err != nil {

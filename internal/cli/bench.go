@@ -21,7 +21,7 @@ type benchCommand struct {
 	URL      string   `name:"url" default:"mqtt://localhost:1883" help:"Where the broker listens: mqtt, mqtts, ws, wss or unix, as in wss://host:8084/mqtt. Default: ${default}." placeholder:"URL"`
 	PID      int      `name:"pid" help:"Process of the broker on this machine, to measure its CPU time and memory." placeholder:"PID"`
 	Protocol string   `short:"V" enum:"3.1.1,5," default:"" help:"Version of MQTT, 3.1.1 or 5." placeholder:"VERSION"`
-	QoS      byte     `short:"q" help:"Quality of service, 0 to 2." placeholder:"QOS"`
+	QoS      byte     `name:"qos" short:"q" help:"Quality of service, 0 to 2." placeholder:"QOS"`
 	Username string   `short:"u" placeholder:"NAME" help:"Name of the user."`
 	Password string   `short:"P" placeholder:"WORD" help:"Password of the user."`
 	CAFile   string   `name:"cafile" help:"Certificates (PEM) to trust instead of the system's." placeholder:"FILE" type:"path"`

@@ -87,7 +87,7 @@ func (v *service) explain(q *control.Question) (*control.Answer, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.plan.rules == nil {
-		return &control.Answer{Allowed: true, Lines: []string{"the broker runs without a configuration file: no access control list"}}, nil
+		return &control.Answer{Allowed: true, Lines: []string{"allowed: the broker runs without a configuration file, so there is no access control list"}}, nil
 	}
 	known := ""
 	if user, listener, ok := v.b.Client(q.Client); ok {

@@ -129,6 +129,8 @@ func (v *service) announce(what string) {
 	switch {
 	case what == "running" && v.b.Data() != "":
 		v.say.Info("Keeping data in "+v.b.Data()+".", "event", "data")
+	case what == "running":
+		v.say.Info("Keeping everything in memory: nothing outlives a restart.", "event", "data")
 	case what == "starting" && v.cmd.Config == "":
 		v.say.Info("Using default config.", "event", "config")
 	case what == "starting":

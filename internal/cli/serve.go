@@ -116,7 +116,7 @@ func (s *serveCommand) onPorts(local []broker.Listener) (list []broker.Listener)
 func (s *serveCommand) defaultLog() config.Log {
 	l := config.Log{Stderr: true, Types: config.LogDefault, Facility: -1}
 	if s.Config == "" && !s.asMosquitto {
-		l.TimestampFormat = "%Y-%m-%d %H:%M:%S" // for people
+		l.TimestampFormat = config.ForPeople
 	}
 	s.override(&l)
 	return l

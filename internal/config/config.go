@@ -222,6 +222,9 @@ const (
 	LogAll     LogType = math.MaxUint16
 )
 
+// ForPeople is the TimestampFormat where no mosquitto.conf says another one.
+const ForPeople = "%Y-%m-%d %H:%M:%S"
+
 // Log is what is logged, how and where to.
 type Log struct {
 	Stdout, Stderr, Syslog, Topic bool

@@ -303,7 +303,9 @@ func (w *tomlWriter) log(l *Log) {
 	w.list("types", typeNames(l.Types))
 	w.number("facility", l.Facility, -1)
 	w.is("timestamps", !l.NoTimestamp, true)
-	w.text("timestamp_format", l.TimestampFormat)
+	if l.TimestampFormat != ForPeople {
+		w.raw("timestamp_format", literal(l.TimestampFormat))
+	}
 	if l.JSON {
 		w.text("format", "json")
 	}

@@ -75,8 +75,8 @@ type tomlLog struct {
 	Types           []string `toml:"types"`
 	Facility        *int     `toml:"facility"`
 	Timestamps      *bool    `toml:"timestamps"`
-	TimestampFormat string   `toml:"timestamp_format"`
-	Format          string   `toml:"format"` // text or json
+	TimestampFormat *string  `toml:"timestamp_format"` // nil: for people; "" is mosquitto.conf without a format
+	Format          string   `toml:"format"`           // text or json
 	Connections     *bool    `toml:"connections"`
 }
 

@@ -117,7 +117,10 @@ func (r *reader) dynamicSecurity(file string) []int {
 // tomlLog applies [log], with the words of mosquitto.conf.
 func (r *reader) tomlLog(l *tomlLog) {
 	log := &r.cfg.Log
-	log.NoTimestamp, log.TimestampFormat, log.NoConnections = no(l.Timestamps), l.TimestampFormat, no(l.Connections)
+	log.NoTimestamp, log.TimestampFormat, log.NoConnections = no(l.Timestamps), ForPeople, no(l.Connections)
+	if l.TimestampFormat != nil {
+		log.TimestampFormat = *l.TimestampFormat
+	}
 	log.JSON = l.Format == "json"
 	if l.Format != "" && l.Format != "text" && l.Format != "json" {
 		r.refuseKey("log.format", quote(l.Format)+" is not known here", "write text or json")

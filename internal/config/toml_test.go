@@ -2,6 +2,8 @@ package config
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -290,4 +292,22 @@ func FuzzTOML(f *testing.F) {
 			t.Errorf("%v, %v", c, err)
 		}
 	})
+}
+
+// Times in the log are for people, unless mosquitto.conf or the file says otherwise.
+func TestTimestampFormat(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                                   ForPeople,
+		"[log]\ntimestamp_format = \"\"\n":   "",
+		"[log]\ntimestamp_format = \"%H\"\n": "%H",
+	} {
+		path := filepath.Join(t.TempDir(), "nightjar.toml")
+		if err := os.WriteFile(path, []byte("[[listener]]\naddress = \"127.0.0.1:1883\"\n"+text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		c, _, err := Load(path)
+		if err != nil || c.Log.TimestampFormat != want {
+			t.Errorf("%q: format %q, %v, want %q", text, c.Log.TimestampFormat, err, want)
+		}
+	}
 }
