@@ -18,7 +18,8 @@ func (l *lane) waiting() int { return l.queue.n + l.backlog }
 
 // past is what waited already when a session with LiveFirst was resumed. What comes from then on overtakes it: the past is
 // sent while nothing else waits, a part of the window at a time, and no faster than PastRate. Whatever is not sent when the
-// connection ends is in the store as ever, and the past of the next one: nothing of this is stored.
+// connection ends is in the store as ever, and the past of the next one: nothing of this is stored. Topics are Ordered Topics
+// by default only, and LiveFirst is the administrator's word that the client's are not.
 type past struct {
 	lane
 	last uint64 // no Seq of the past is higher, and every other is
