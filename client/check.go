@@ -140,6 +140,24 @@ func checkSubscribe(p *packet.Subscribe) error {
 	return wellFormed("subscribe", &q, packet.V5) // [MQTT-3.8.3-2]
 }
 
+// checkOffered refuses what the server has said it does not do, for which it would end the connection.
+func (c *Client) checkOffered(p *packet.Subscribe) error {
+	a := &c.connack
+	if p.SubscriptionID.Set && a.SubscriptionIDAvailable.Or(1) == 0 { // 5.0 section 3.2.2.3.12
+		return &Error{Op: "subscribe", Code: packet.SubscriptionIdentifiersNotSupported}
+	}
+	for _, f := range p.Filters {
+		shared := strings.HasPrefix(f.Filter, "$share/")
+		switch {
+		case shared && a.SharedAvailable.Or(1) == 0: // 5.0 section 3.2.2.3.13
+			return &Error{Op: subscribing(f.Filter), Code: packet.SharedSubscriptionsNotSupported}
+		case strings.ContainsAny(f.Filter, "+#") && a.WildcardAvailable.Or(1) == 0: // 5.0 section 3.2.2.3.11
+			return &Error{Op: subscribing(f.Filter), Code: packet.WildcardSubscriptionsNotSupported}
+		}
+	}
+	return nil
+}
+
 func checkUnsubscribe(p *packet.Unsubscribe) error {
 	var l lengths
 	l.user(p.User)

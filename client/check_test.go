@@ -129,3 +129,23 @@ func TestLongAuthentication(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// What the server does not offer is not asked of it, because it would end the connection.
+func TestNotOffered(t *testing.T) {
+	no := packet.Some[byte](0)
+	c, p := connect(t, client.Options{}, &packet.Connack{WildcardAvailable: no, SharedAvailable: no, SubscriptionIDAvailable: no})
+	numbered := client.To("a", 0)
+	numbered.SubscriptionID = packet.Some[uint32](1)
+	for code, s := range map[packet.Code]*packet.Subscribe{
+		packet.WildcardSubscriptionsNotSupported:   client.To("a/+", 0),
+		packet.SharedSubscriptionsNotSupported:     client.To("$share/g/a", 0),
+		packet.SubscriptionIdentifiersNotSupported: numbered,
+	} {
+		_, err := c.Subscribe(deadline(t), s, nil)
+		refused(t, s.Filters[0].Filter, err, code)
+	}
+	if err := c.Publish(deadline(t), message(0, 0, "fine")); err != nil {
+		t.Error(err)
+	}
+	p.expect("PUBLISH 0 q0 fine p")
+}

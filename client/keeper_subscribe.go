@@ -165,23 +165,27 @@ func (k *Keeper) resubscribe(ctx context.Context, c *Client) bool {
 	bounded, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer c.whileQuiet(k.o.ConnectTimeout, cancel)()
+	most := maxFilters
 	for len(list) > 0 {
-		p, n := together(list)
-		list = list[n:]
+		p, n := together(list[:min(len(list), most)])
 		a, err := c.subscribe(bounded, p, func() {})
 		var refused *Error
 		switch {
 		case err == nil:
 		case a != nil && errors.As(err, &refused):
-			k.refused(p, a)
-		case a == nil && errors.As(err, &refused) && c.Err() == nil: // larger than the server takes
-			k.refused(p, nil)
+			k.refused(p, a, packet.Success)
+		case a == nil && errors.As(err, &refused) && c.Err() == nil && n > 1: // because of one of them
+			most = 1
+			continue
+		case a == nil && errors.As(err, &refused) && c.Err() == nil: // larger than the server takes, or not offered
+			k.refused(p, nil, refused.Code)
 		case ctx.Err() != nil:
 			return false
 		default:
 			c.fail(fmt.Errorf("the server does not answer SUBSCRIBE: %w", err))
 			return false
 		}
+		list = list[n:]
 	}
 	return true
 }
@@ -220,7 +224,7 @@ func together(list []*subscription) (*packet.Subscribe, int) {
 	first := list[0]
 	p := &packet.Subscribe{SubscriptionID: first.id, User: first.user}
 	n := 0
-	for _, s := range list[:min(len(list), maxFilters)] {
+	for _, s := range list {
 		if s.id != first.id || !slices.Equal(s.user, first.user) {
 			break
 		}
@@ -230,10 +234,10 @@ func together(list []*subscription) (*packet.Subscribe, int) {
 	return p, n
 }
 
-// refused gives up the subscriptions that a server does not grant any more; with a nil answer all of them.
-func (k *Keeper) refused(p *packet.Subscribe, a *packet.Suback) {
+// refused gives up the subscriptions that a server does not grant any more; with a nil answer all of them, for one reason.
+func (k *Keeper) refused(p *packet.Subscribe, a *packet.Suback, all packet.Code) {
 	for i, f := range p.Filters {
-		code, reason := packet.PacketTooLarge, ""
+		code, reason := all, ""
 		if a != nil {
 			code, reason = a.Codes[i], a.ReasonString.Or("")
 		}

@@ -162,3 +162,49 @@ func TestKeeperResubscriptionRefused(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Of the subscriptions to restore only those are given up that another server does not offer.
+func TestKeeperResubscriptionNotOffered(t *testing.T) {
+	ends := make(chan net.Conn, 2)
+	o := client.KeeperOptions{Servers: []string{"mqtt://x"}}
+	o.Dial = func(context.Context, string, string) (net.Conn, error) {
+		near, far := net.Pipe()
+		select {
+		case ends <- far:
+			return near, nil
+		default:
+			return nil, errors.New("nobody listens")
+		}
+	}
+	k, events, stop := keeper(t, o)
+	p := &peer{t: t, conn: <-ends, v: packet.V5}
+	p.expect("CONNECT")
+	p.send(ok())
+	for _, filter := range []string{"a/+", "b"} {
+		answered := make(chan error, 1)
+		go func() {
+			_, err := k.Subscribe(deadline(t), client.To(filter, 1), nil)
+			answered <- err
+		}()
+		q := p.read().(*packet.Subscribe)
+		p.send(&packet.Suback{PacketID: q.PacketID, Codes: []packet.Code{packet.Success}})
+		if err := <-answered; err != nil {
+			t.Error(err)
+		}
+	}
+	p.conn.Close()
+	p = &peer{t: t, conn: <-ends, v: packet.V5}
+	p.expect("CONNECT")
+	p.send(&packet.Connack{WildcardAvailable: packet.Some[byte](0)})
+	q := p.read().(*packet.Subscribe)
+	if len(q.Filters) != 1 || q.Filters[0].Filter != "b" {
+		t.Errorf("%+v", q)
+	}
+	e := event(t, events, client.NotSubscribed)
+	refused(t, e.Filter, e.Err, packet.WildcardSubscriptionsNotSupported)
+	if e.Filter != "a/+" {
+		t.Error(e.Filter)
+	}
+	p.conn.Close()
+	stop()
+}

@@ -31,6 +31,9 @@ func (c *Client) Subscribe(ctx context.Context, p *packet.Subscribe, h Handler) 
 
 // subscribe calls route before the first message can come.
 func (c *Client) subscribe(ctx context.Context, p *packet.Subscribe, route func()) (*packet.Suback, error) {
+	if err := c.checkOffered(p); err != nil {
+		return nil, err
+	}
 	q := *p
 	answer, err := c.request(ctx, &q, packet.TypeSuback, func(id uint16) {
 		q.PacketID = id
