@@ -224,12 +224,14 @@ func (h *Hub) depart(b *transport.Batch, leave *departure) {
 		d.client.willPublished(d.epoch)
 	}
 	for i := range leave.shared {
-		h.passOn(b, &leave.shared[i], store.Done{})
+		if err := h.passOn(b, &leave.shared[i], store.Done{}); err != nil {
+			h.log.Error("pass on a shared message", "err", err)
+		}
 	}
 	for _, c := range leave.ended {
 		r := &remains{hub: h, client: c.ID, session: c.durable}
-		if r.pass(b) {
-			h.timers.Schedule(&r.timer, r, b.Now+timer.Tick)
+		if next := r.pass(b); next != 0 {
+			h.timers.Schedule(&r.timer, r, next)
 		}
 	}
 }

@@ -23,53 +23,64 @@ type remains struct {
 // remainsPiece is how many messages are passed on in one piece.
 const remainsPiece = 512
 
+// remainsRetry is how long what the store does not take, or give, waits: milliseconds.
+const remainsRetry = 5000
+
 // Expire passes another piece on.
 func (r *remains) Expire(now int64) (next int64) {
-	r.hub.with(func(b *transport.Batch) {
-		if r.pass(b) {
-			next = now + timer.Tick
-		}
-	})
+	r.hub.with(func(b *transport.Batch) { next = r.pass(b) })
 	return next
 }
 
-// pass passes a piece on and reports whether there is more.
-func (r *remains) pass(b *transport.Batch) (more bool) {
+// pass passes a piece on and returns when to go on; 0: that was all, and the session
+// is removed.
+func (r *remains) pass(b *transport.Batch) (next int64) {
 	more, err := r.piece(b)
-	if err != nil {
-		r.hub.log.Error("read what an ended session has left", "client", r.client, "err", err)
+	switch {
+	case err != nil:
+		r.hub.log.Error("what an ended session has left for others waits", "client", r.client, "err", err)
+		return b.Now + remainsRetry
+	case more:
+		return b.Now + timer.Tick
 	}
-	if !more {
-		leave := departure{recs: []store.Record{&store.SessionRemoved{Session: r.session}}}
-		r.hub.storeDeparture(&leave)
-	}
-	return more
+	leave := departure{recs: []store.Record{&store.SessionRemoved{Session: r.session}}}
+	r.hub.storeDeparture(&leave)
+	return 0
 }
 
 func (r *remains) piece(b *transport.Batch) (more bool, err error) {
 	if !r.begun {
-		r.begun = true
 		sent, err := r.hub.store.Resume(r.session)
-		if err != nil {
-			return false, err
+		if err == nil {
+			err = r.give(b, sent.Inflight)
 		}
-		r.give(b, sent.Inflight)
+		if err != nil {
+			return true, err
+		}
+		r.begun = true
 	}
 	list, err := r.hub.store.Queue(nil, r.session, r.after, remainsPiece)
-	if err != nil || len(list) == 0 {
+	if err == nil {
+		err = r.give(b, list)
+	}
+	if err != nil || len(list) < remainsPiece {
 		return false, err
 	}
-	r.give(b, list)
 	r.after = list[len(list)-1].Seq
-	return len(list) == remainsPiece, nil
+	return true, nil
 }
 
-func (r *remains) give(b *transport.Batch, list []store.Entry) {
+// give passes on what others may have. After an error it is called again with what is
+// left.
+func (r *remains) give(b *transport.Batch, list []store.Entry) error {
 	for i := range list {
 		if e := entry(&list[i]); e.Share != "" && e.Message != nil && passes(&e) {
-			r.hub.passOn(b, &e, store.Done{Session: r.session, Seq: list[i].Seq})
+			if err := r.hub.passOn(b, &e, store.Done{Session: r.session, Seq: list[i].Seq}); err != nil {
+				return err
+			}
 		}
 	}
+	return nil
 }
 
 // passes reports whether another member gets what the session of one has left: what
@@ -78,12 +89,12 @@ func passes(e *session.Entry) bool { return e.QoS == 1 || e.PacketID == 0 }
 
 // passOn gives a message of a shared subscription, that its member has not
 // acknowledged, to another one. moved is its delivery in the store, if it has one:
-// that ends with it. [MQTT-4.8.2-5]
-func (h *Hub) passOn(b *transport.Batch, e *session.Entry, moved store.Done) {
+// that ends with it. With an error nobody has got it. [MQTT-4.8.2-5]
+func (h *Hub) passOn(b *transport.Batch, e *session.Entry, moved store.Done) error {
 	l := local(b)
 	if e.Message.Expired(b.Now) { // [MQTT-3.3.2-5]
 		l.Stats.Dropped[Expired]++
-		return
+		return nil
 	}
 	pub := &l.Pub
 	pub.SetKept(e.Message, b.Now)
@@ -95,9 +106,8 @@ func (h *Hub) passOn(b *transport.Batch, e *session.Entry, moved store.Done) {
 		}
 		h.deliverShared(b, l, g, pub)
 		pub.Retain = false // what it meant for the retained message was done when it was published
-		if _, err := h.submit(b, l, nil, pub, 0); err != nil {
-			h.log.Error("pass on a shared message", "err", err)
-		}
-		return
+		_, err := h.submit(b, l, nil, pub, 0)
+		return err
 	}
+	return nil
 }

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"testing"
 
@@ -15,23 +16,12 @@ import (
 func TestRemains(t *testing.T) {
 	stores(t, func(t *testing.T, s store.Store, reopen func() store.Store) {
 		const most = 3*remainsPiece + 10
-		away := func(id string, expiry uint32) store.SessionID {
-			n := s.NewSession()
-			_, err := s.Submit(
-				&store.SessionOpened{Session: n, Epoch: 1, ClientID: id, Expiry: expiry, Time: 1_000_000},
-				&store.Subscribed{Session: n, Filter: "$share/g/t", Options: packet.Options{QoS: 1}},
-				&store.SessionClosed{Session: n, Expiry: expiry, Time: 1_000_000})
-			if err != nil {
-				t.Fatal(err)
-			}
-			return n
-		}
-		away("c", 60)
+		member(t, s, "c", 60)
 		a := newAway(t, s, Limits{})
 		for i := range most {
 			a.publish(t, strconv.Itoa(i), 0)
 		}
-		heir := away("heir", NeverExpires)
+		heir := member(t, s, "heir", NeverExpires)
 
 		a = newAway(t, s, Limits{}) // now it knows both
 		a.pass(60_000)
@@ -51,6 +41,19 @@ func TestRemains(t *testing.T) {
 	})
 }
 
+// member stores an absent member of the group g.
+func member(t *testing.T, s store.Store, id string, expiry uint32) store.SessionID {
+	t.Helper()
+	n := s.NewSession()
+	if _, err := s.Submit(
+		&store.SessionOpened{Session: n, Epoch: 1, ClientID: id, Expiry: expiry, Time: 1_000_000},
+		&store.Subscribed{Session: n, Filter: "$share/g/t", Options: packet.Options{QoS: 1}},
+		&store.SessionClosed{Session: n, Expiry: expiry, Time: 1_000_000}); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
 // wantOrder checks that the first n messages wait for the session, and nothing else.
 func wantOrder(t *testing.T, s store.Store, id store.SessionID, n int) {
 	t.Helper()
@@ -68,4 +71,41 @@ func wantOrder(t *testing.T, s store.Store, id store.SessionID, n int) {
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("%d messages wait, want %d in order: %v", len(got), n, got)
 	}
+}
+
+// full is a store that takes nothing for a while, and then so many submissions that it is full again.
+type full struct {
+	store.Store
+	takes int
+}
+
+func (f *full) Submit(recs ...store.Record) (store.Ticket, error) {
+	if f.takes == 0 {
+		return 0, store.ErrNoSpace
+	}
+	f.takes--
+	return f.Store.Submit(recs...)
+}
+
+// TestRemainsFull: while the store takes nothing, what an ended session has left for others stays where it is. [MQTT-4.8.2-5]
+func TestRemainsFull(t *testing.T) {
+	stores(t, func(t *testing.T, s store.Store, _ func() store.Store) {
+		f := &full{s, math.MaxInt}
+		member(t, s, "c", 60)
+		a := newAway(t, f, Limits{})
+		for i := range 10 {
+			a.publish(t, strconv.Itoa(i), 0)
+		}
+		heir := member(t, s, "heir", NeverExpires)
+		a = newAway(t, f, Limits{})
+		f.takes = 4 // the end of the session, and three messages
+		a.pass(61_000)
+		wantOrder(t, s, heir, 3)
+		f.takes = math.MaxInt
+		a.pass(2 * remainsRetry)
+		wantOrder(t, s, heir, 10)
+		if st := s.Stats(); st.Sessions != 1 || a.Find("heir").waiting != 10 {
+			t.Errorf("the store has %+v, and %d messages wait for the heir", st, a.Find("heir").waiting)
+		}
+	})
 }
