@@ -226,9 +226,7 @@ func (h *Hub) Load() error {
 	if err != nil {
 		return err
 	}
-	if len(leave.former) > 0 { // every member is there by now
-		h.with(func(b *transport.Batch) { h.depart(b, &leave) })
-	}
+	h.with(func(b *transport.Batch) { h.depart(b, &leave) }) // every member is there by now
 	return nil
 }
 

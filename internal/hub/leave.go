@@ -19,7 +19,7 @@ type departure struct {
 	recs   []store.Record
 	wills  []departed
 	shared []session.Entry // of shared subscriptions, for other members
-	former []*former       // subscriptions that are in the routes still
+	former []former        // subscriptions that are in the routes still
 	ended  []*Client       // whose sessions are in the store until other members have what is there for them
 }
 
@@ -174,7 +174,9 @@ func (h *Hub) forget(s *shard, c *Client) {
 func (h *Hub) end(c *Client, leave *departure) {
 	c.ended = true
 	member := slices.ContainsFunc(c.subs.list, func(s subscription) bool { return s.filter.Share != "" })
-	leave.former = append(leave.former, &former{client: c, list: c.subs.list})
+	if f := (former{client: c, list: c.subs.list}); f.unsubscribe() {
+		leave.former = append(leave.former, f)
+	}
 	c.subs = subscriptions{}
 	if c.sess != nil {
 		c.sess.Unfinished(func(e *session.Entry) bool {
@@ -213,10 +215,9 @@ func (h *Hub) storeDeparture(leave *departure) {
 
 // depart does what is left when no lock is held.
 func (h *Hub) depart(b *transport.Batch, leave *departure) {
-	for _, f := range leave.former {
-		if f.unsubscribe() {
-			h.timers.Schedule(&f.timer, f, b.Now+timer.Tick)
-		}
+	for i := range leave.former {
+		f := &leave.former[i]
+		h.timers.Schedule(&f.timer, f, b.Now+timer.Tick)
 	}
 	for i := range leave.wills {
 		d := &leave.wills[i]

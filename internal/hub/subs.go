@@ -106,7 +106,7 @@ type former struct {
 }
 
 // formerPiece is how many are taken out in one piece.
-const formerPiece = 4096
+const formerPiece = 1024
 
 // Expire takes another piece out.
 func (f *former) Expire(now int64) (next int64) {
@@ -120,9 +120,10 @@ func (f *former) Expire(now int64) (next int64) {
 func (f *former) unsubscribe() (more bool) {
 	h := f.client.hub
 	piece := f.list[:min(len(f.list), formerPiece)]
-	filters := make([]topic.Filter, len(piece))
+	var few [4]topic.Filter // most have no more, and need no memory
+	filters := few[:0]
 	for i := range piece {
-		if filters[i] = piece[i].filter; filters[i].Share != "" {
+		if filters = append(filters, piece[i].filter); piece[i].filter.Share != "" {
 			h.shared.Add(-1)
 		}
 	}
