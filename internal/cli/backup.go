@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/nightjarmq/nightjar/internal/control"
 	"github.com/nightjarmq/nightjar/internal/store/disk"
@@ -115,6 +116,10 @@ func openView(data string) (*disk.View, error) {
 		return nil, fmt.Errorf("a broker has the store and does not answer in %s: %w", filepath.Join(data, "control"), err)
 	case errors.Is(err, disk.ErrNewer):
 		return nil, fmt.Errorf("%w (use that version)", err)
+	case errors.Is(err, fs.ErrPermission):
+		return nil, fmt.Errorf("%w (be the user of the broker, or root)", err)
+	case errors.Is(err, syscall.EROFS):
+		return nil, fmt.Errorf("%w (it takes a lock, so the file system must allow writing)", err)
 	case err != nil:
 		return nil, fmt.Errorf("%w (the broker sets damage aside when it starts)", err)
 	}

@@ -243,8 +243,10 @@ func (f *faultFS) Rename(oldname, newname string) error {
 	return f.change(func() error { return f.FS.Rename(oldname, newname) })
 }
 
+// MkdirAll lets nobody but the owner into what it makes, whatever Pebble asks for
+// and the directory above allows: messages lie there.
 func (f *faultFS) MkdirAll(dir string, perm os.FileMode) error {
-	return f.change(func() error { return f.FS.MkdirAll(dir, perm) })
+	return f.change(func() error { return f.FS.MkdirAll(dir, perm&0o700) })
 }
 
 // Remove does not fence: what is not removed is removed another time.

@@ -29,27 +29,30 @@ func lockDir(fs vfs.FS, dir string) (*dirLock, error) {
 	pid := fs.PathJoin(dir, "pid")
 	lock, err := fs.Lock(fs.PathJoin(dir, "LOCK"))
 	if err != nil {
-		switch {
-		case errors.Is(err, syscall.ENOTDIR):
-			return nil, fmt.Errorf("it is a file: name a directory (%w)", err)
-		case errors.Is(err, os.ErrPermission):
-			return nil, fmt.Errorf("lock the directory: %w: give it to the user that the broker runs as, or choose another directory", err)
-		}
-		for _, other := range []error{syscall.EROFS, syscall.EIO, syscall.ENOSPC} {
-			if errors.Is(err, other) {
-				return nil, fmt.Errorf("lock the directory: %w", err)
-			}
-		}
-		if holder := readPid(fs, pid); holder != "" {
-			return nil, fmt.Errorf("%w by process %s (%w)", ErrLocked, holder, err)
-		}
-		return nil, fmt.Errorf("%w, or it cannot be locked: %w", ErrLocked, err)
+		return nil, lockError(fs, pid, err)
 	}
 	if err := writeFile(fs, pid, strconv.AppendInt(nil, int64(os.Getpid()), 10)); err != nil {
 		_ = lock.Close() // the first error tells more
 		return nil, err
 	}
 	return &dirLock{fs, lock, pid}, nil
+}
+
+// lockError says why a directory could not be locked: because somebody has it,
+// or for a reason that has to do with the directory alone.
+func lockError(fs vfs.FS, pid string, err error) error {
+	if errors.Is(err, syscall.ENOTDIR) {
+		return fmt.Errorf("it is a file: name a directory (%w)", err)
+	}
+	for _, other := range []error{os.ErrPermission, syscall.EROFS, syscall.EIO, syscall.ENOSPC} {
+		if errors.Is(err, other) {
+			return fmt.Errorf("lock the directory: %w", err)
+		}
+	}
+	if holder := readPid(fs, pid); holder != "" {
+		return fmt.Errorf("%w by process %s (%w)", ErrLocked, holder, err)
+	}
+	return fmt.Errorf("%w, or it cannot be locked: %w", ErrLocked, err)
 }
 
 func readPid(fs vfs.FS, name string) string {

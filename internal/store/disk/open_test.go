@@ -7,8 +7,10 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -49,6 +51,49 @@ func TestFileIsNoDirectory(t *testing.T) {
 	}
 	if b, err := os.ReadFile(file); err != nil || string(b) != "mine" {
 		t.Errorf("the file is %q afterwards, %v", b, err)
+	}
+}
+
+// Nobody but its owner looks into the store, also in a directory that was there
+// before and is open to all.
+func TestFilesAreTheOwners(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("permissions are not bits of the file there")
+	}
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	s := mustOpen(t, dir, Options{})
+	defer s.Close()
+	switch info, err := os.Stat(filepath.Join(dir, live)); {
+	case err != nil:
+		t.Error(err)
+	case info.Mode().Perm()&0o077 != 0:
+		t.Errorf("the files are in a directory with %v", info.Mode())
+	}
+}
+
+// A directory that cannot be locked is not one that somebody has.
+func TestLockErrors(t *testing.T) {
+	fs := vfs.NewMem()
+	if err := writeFile(fs, "pid", []byte("4711")); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		err    error
+		locked bool
+		says   string
+	}{
+		{syscall.EAGAIN, true, "process 4711"},
+		{os.ErrPermission, false, "permission"},
+		{syscall.EROFS, false, "read-only"},
+		{syscall.ENOTDIR, false, "it is a file"},
+	} {
+		err := lockError(fs, "pid", c.err)
+		if errors.Is(err, ErrLocked) != c.locked || !strings.Contains(err.Error(), c.says) || !errors.Is(err, c.err) {
+			t.Errorf("%v is told as %q", c.err, err)
+		}
 	}
 }
 

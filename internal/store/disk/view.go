@@ -33,7 +33,7 @@ func (v *View) open() (err error) {
 		return err
 	}
 	if v.lock, err = s.fs.Lock(s.path("LOCK")); err != nil {
-		return fmt.Errorf("%w by process %s (%w)", ErrLocked, readPid(s.fs, s.path("pid")), err)
+		return lockError(s.fs, s.path("pid"), err)
 	}
 	if err := checkLogs(s.fs, s.path(live)); err != nil {
 		return err
