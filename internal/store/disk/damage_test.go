@@ -21,7 +21,11 @@ import (
 	"github.com/nightjarmq/nightjar/internal/store/storetest"
 )
 
-var flipsFlag = flag.Int("flips", 1000, "how many bytes TestFlippedBytes damages")
+var (
+	flipsFlag = flag.Int("flips", 1000, "how many bytes TestFlippedBytes damages, of all stores together; 0: every byte")
+	flipSeed  = flag.Uint64("flipseed", 7, "the first seed of TestFlippedBytes")
+	flipSeeds = flag.Int("flipseeds", 4, "how many stores TestFlippedBytes damages, closed and killed")
+)
 
 // files lists the files below a directory.
 func files(t *testing.T, fs vfs.FS, dir string) []string {
@@ -71,12 +75,12 @@ func copyFS(t *testing.T, fs *vfs.MemFS) *vfs.MemFS {
 
 // small makes a store with something of everything, in tables and in the log,
 // and returns its files and states. Each submission was durable before the next.
-func small(t *testing.T, clean bool) (*vfs.MemFS, *history) {
+func small(t *testing.T, clean bool, seed uint64) (*vfs.MemFS, *history) {
 	t.Helper()
 	fs := vfs.NewCrashableMem()
 	s := mustOpen(t, "data", smallOptions(fs))
 	w := newWindow(s)
-	h := newHistory(s, rand.New(rand.NewPCG(7, 7)))
+	h := newHistory(s, rand.New(rand.NewPCG(7, seed)))
 	for range 400 {
 		recs := h.traffic.Next()
 		ticket, err := h.submitRecords(recs[:min(len(recs), 10)]) // Pebble is slow with long damaged ones
@@ -114,41 +118,53 @@ func small(t *testing.T, clean bool) (*vfs.MemFS, *history) {
 // at a former time; the store opens; and only the last submission before a crash may be taken for one that was cut
 // short.
 func TestFlippedBytes(t *testing.T) {
-	for _, clean := range []bool{true, false} {
-		t.Run(map[bool]string{true: "closed", false: "killed"}[clean], func(t *testing.T) {
-			fs, h := small(t, clean)
-			if err := h.expect(0, store.Ticket(len(h.log)-1)); err != nil {
-				t.Fatal(err)
-			}
-			whole, err := storetest.Observe(h.twin)
+	outcomes := map[string]int{}
+	for seed := *flipSeed; seed < *flipSeed+uint64(*flipSeeds); seed++ {
+		for _, clean := range []bool{true, false} {
+			flipAll(t, clean, seed, outcomes)
+		}
+	}
+	t.Log(outcomes)
+}
+
+func flipAll(t *testing.T, clean bool, seed uint64, outcomes map[string]int) {
+	fs, h := small(t, clean, seed)
+	if err := h.expect(0, store.Ticket(len(h.log)-1)); err != nil {
+		t.Fatal(err)
+	}
+	whole, err := storetest.Observe(h.twin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	total := 0
+	for _, name := range files(t, fs, "data") {
+		total += len(content(t, fs, name))
+	}
+	step := flipStep(total)
+	at := int(seed) % step // another place in each store
+	for _, name := range files(t, fs, "data") {
+		size := len(content(t, fs, name))
+		for ; at < size; at += step {
+			outcome, err := flip(t, fs, name, at, h, whole)
 			if err != nil {
-				t.Fatal(err)
+				t.Errorf("seed %d, closed %t, %s, byte %d: %s: %v", seed, clean, name, at, outcome, err)
 			}
-			total := 0
-			for _, name := range files(t, fs, "data") {
-				total += len(content(t, fs, name))
-			}
-			step := max(1, total/flips())
-			outcomes := map[string]int{}
-			for _, name := range files(t, fs, "data") {
-				for at := 0; at < len(content(t, fs, name)); at += step {
-					outcome, err := flip(t, fs, name, at, h, whole)
-					if err != nil {
-						t.Errorf("%s, byte %d: %v", name, at, err)
-					}
-					outcomes[outcome]++
-				}
-			}
-			t.Log(outcomes)
-		})
+			outcomes[outcome]++
+		}
+		at -= size
 	}
 }
 
-func flips() int {
-	if quick() {
-		return 60
+// flipStep is the distance between the bytes that are damaged in one store.
+func flipStep(total int) int {
+	n := *flipsFlag
+	if n == 0 {
+		return 1
 	}
-	return max(*flipsFlag/2, 1)
+	if quick() {
+		n = min(n, 120)
+	}
+	return max(1, total*2**flipSeeds/n)
 }
 
 // flip opens a copy with one bit wrong.
@@ -202,7 +218,7 @@ func flip(t *testing.T, fs *vfs.MemFS, name string, at int, h *history, whole *s
 // does not open, for what cannot be read may be sound: nothing is changed, and when
 // it can be read everything is there.
 func TestUnreadable(t *testing.T) {
-	made, h := small(t, false)
+	made, h := small(t, false, 7)
 	last := store.Ticket(len(h.log) - 1)
 	refused := 0
 	for n := 0; ; n++ {

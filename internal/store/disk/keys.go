@@ -15,13 +15,15 @@ import (
 //	s session 2                   will
 //	s session 3 digest            subscription; the digest is that of its filter
 //	s session 4 packetID          open QoS 2 identifier
-//	s session 5 seq               progress of a delivery: packet identifier, released
 //	s session 6 seq               delivery, with its message or a reference
+//	s session 6 seq 0             its progress: packet identifier, released
 //	g seq                         message with several recipients
 //	r topic                       retained message
 //
 // Progress is apart from the delivery so that the message is not written again
-// when it is sent, and comes before it so that one pass reads both.
+// when it is sent, and next to it so that one pass reads both, and that no more
+// than one delivery is left of which nobody knows how far it has come when a
+// stretch of keys is lost. Version 1 had it at s session 5 seq; see convert.
 const (
 	spaceMeta     = 'm'
 	spaceSession  = 's'
@@ -35,9 +37,11 @@ const (
 	kindWill
 	kindSubscription
 	kindIncoming
-	kindProgress
+	kindOldProgress // of version 1
 	kindDelivery
 	kinds
+
+	kindProgress = 255 // begins no key: it is behind that of its delivery
 )
 
 // Names of the store's own numbers.
@@ -68,6 +72,9 @@ func appendKey(dst []byte, id store.SessionID, kind byte) []byte {
 }
 
 func appendSeqKey(dst []byte, id store.SessionID, kind byte, seq store.Seq) []byte {
+	if kind == kindProgress {
+		return append(appendSeqKey(dst, id, kindDelivery, seq), 0)
+	}
 	return binary.BigEndian.AppendUint64(appendKey(dst, id, kind), uint64(seq))
 }
 
@@ -92,13 +99,17 @@ func parseSessionKey(key []byte) (k sessionKey, ok bool) {
 		return k, false
 	}
 	k = sessionKey{store.SessionID(binary.BigEndian.Uint64(key[1:])), key[9], key[10:]}
+	if k.kind == kindDelivery && len(k.rest) == 9 && k.rest[8] == 0 {
+		k.kind, k.rest = kindProgress, k.rest[:8]
+		return k, k.id != 0
+	}
 	want := 0
 	switch k.kind {
 	case kindSubscription:
 		want = len(digest{})
 	case kindIncoming:
 		want = 2
-	case kindProgress, kindDelivery:
+	case kindOldProgress, kindDelivery:
 		want = 8
 	}
 	return k, k.kind < kinds && len(k.rest) == want && k.id != 0

@@ -24,12 +24,21 @@ type mender struct {
 type mending struct {
 	id              store.SessionID
 	identity, state bool
-	progress        map[store.Seq]bool // whether it says that the delivery is released
-	shared          []store.Seq        // messages that its deliveries need
+	shared          []store.Seq // messages that its deliveries need
+	last            delivered   // the delivery before the key at hand
+}
+
+// delivered is a delivery whose progress, if it has any, is the next key.
+type delivered struct {
+	seq    store.Seq // 0: none
+	shared bool
 }
 
 // mend makes what was saved a state that could have come about.
 func (v *salvager) mend() error {
+	if err := v.convert(v.to); err != nil {
+		return err
+	}
 	m := &mender{v: v, batch: v.to.NewBatch(), there: map[store.Seq]bool{}}
 	err := v.to.scan([]byte{spaceShared}, []byte{spaceShared + 1}, func(key, value []byte) (bool, error) {
 		if _, err := decodeSized(value); err != nil || len(key) != 9 {
@@ -78,7 +87,7 @@ func (m *mender) key(key, value []byte) (bool, error) {
 	}
 	if k.id != m.session.id {
 		m.end()
-		m.session = mending{id: k.id, progress: map[store.Seq]bool{}}
+		m.session = mending{id: k.id}
 		m.maxID = max(m.maxID, k.id)
 	}
 	if !m.keep(&k, value) {
@@ -106,15 +115,11 @@ func (m *mender) keep(k *sessionKey, value []byte) bool {
 		if digestOf(sub.Filter) != digest(k.rest) {
 			return false
 		}
-	case kindProgress:
-		var released bool
-		_, released, err = decodeProgress(value)
-		if err == nil {
-			ses.progress[k.seq()] = released
-			m.maxSeq = max(m.maxSeq, k.seq())
-		}
 	case kindDelivery:
+		m.settle(true)
 		return m.keepDelivery(k.seq(), value)
+	case kindProgress:
+		return m.keepProgress(k.seq(), value)
 	}
 	return err == nil
 }
@@ -125,27 +130,54 @@ func (m *mender) keepDelivery(seq store.Seq, value []byte) bool {
 	if err := d.decode(value); err != nil {
 		return false
 	}
-	released, progressed := m.session.progress[seq]
-	if progressed && released {
-		return false
-	}
 	if d.shared {
 		if _, there := m.there[seq]; !there {
 			return false
 		}
-		m.session.shared = append(m.session.shared, seq)
 	}
-	delete(m.session.progress, seq)
+	m.session.last = delivered{seq, d.shared}
 	return true
 }
 
+// keepProgress reports whether the progress can stay, and drops the delivery that
+// it contradicts.
+func (m *mender) keepProgress(seq store.Seq, value []byte) bool {
+	m.maxSeq = max(m.maxSeq, seq)
+	_, released, err := decodeProgress(value)
+	whole := m.session.last.seq == seq
+	if whole && (err != nil || released) {
+		m.drop(appendSeqKey(nil, m.session.id, kindDelivery, seq))
+		m.session.last = delivered{}
+	}
+	m.settle(!whole)
+	return err == nil && (whole || released)
+}
+
+// settle ends the delivery before the key at hand. When it has no progress and that
+// may be lost, nobody knows whether the message was sent, and with which
+// identifier: it goes.
+func (m *mender) settle(alone bool) {
+	ses := &m.session
+	last := ses.last
+	ses.last = delivered{}
+	switch {
+	case last.seq == 0:
+	case alone && m.v.mayHold(appendSeqKey(nil, ses.id, kindProgress, last.seq)):
+		m.v.unsure++
+		m.drop(appendSeqKey(nil, ses.id, kindDelivery, last.seq))
+	case last.shared:
+		ses.shared = append(ses.shared, last.seq)
+	}
+}
+
 // end judges the session at hand when all of it was read: without identity or
-// state it goes, and so does progress of what is not there.
+// state it goes.
 func (m *mender) end() {
 	ses := &m.session
 	if ses.id == 0 {
 		return
 	}
+	m.settle(true)
 	if !ses.identity || !ses.state {
 		m.v.mended++
 		_ = m.batch.DeleteRange(appendKey(nil, ses.id, 0), appendKey(nil, ses.id, kinds), nil)
@@ -153,11 +185,6 @@ func (m *mender) end() {
 	}
 	for _, seq := range ses.shared {
 		m.there[seq] = true
-	}
-	for seq, released := range ses.progress {
-		if !released {
-			m.drop(appendSeqKey(nil, ses.id, kindProgress, seq))
-		}
 	}
 }
 
@@ -172,7 +199,7 @@ func (m *mender) numbers() error {
 		return err
 	}
 	seq = max(seq, uint64(m.maxSeq)) + 1<<32 // what is lost may have had higher ones
-	id = max(id, uint64(m.maxID)) + 1<<16
+	id = max(id, uint64(m.maxID)) + 1<<32
 	_ = m.batch.Set(keySeq, binary.BigEndian.AppendUint64(nil, seq), nil)
 	_ = m.batch.Set(keySession, binary.BigEndian.AppendUint64(nil, id), nil)
 	return m.batch.Set(keyVersion, binary.BigEndian.AppendUint64(nil, version), nil)

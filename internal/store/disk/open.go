@@ -12,8 +12,8 @@ import (
 )
 
 // version is that of the keys and values in this package. A directory of a
-// higher one is refused.
-const version = 1
+// higher one is refused, one of a lower one brought up to date.
+const version = 2
 
 // ErrNewer: a newer version of the program has written the directory.
 var ErrNewer = errors.New("written by a newer version of Nightjar")
@@ -86,21 +86,51 @@ func (s *Store) tryOpen() (err error) {
 	return nil
 }
 
-// checkVersion reads the version, or writes it in a new directory.
+// checkVersion reads the version, and writes it in a new directory and in one
+// that it has brought up to date.
 func (s *Store) checkVersion() error {
 	v, there, err := s.db.number(keyVersion)
+	switch {
+	case err != nil:
+		return err
+	case v > version:
+		return fmt.Errorf("%w: it has version %d, this program knows %d", ErrNewer, v, version)
+	case v == version:
+		return nil
+	}
+	if there {
+		if err := s.convert(s.db); err != nil {
+			return fmt.Errorf("bring version %d up to date: %w", v, err)
+		}
+	}
+	b := s.db.NewBatch()
+	_ = b.Set(keyVersion, binary.BigEndian.AppendUint64(nil, version), nil)
+	return s.guard(func() error { return s.db.Apply(b, pebble.Sync) })
+}
+
+// convert brings keys of version 1 up to date. What it has done when it ends
+// before its time, it need not do again.
+func (s *Store) convert(e *engine) error {
+	b := e.NewBatch()
+	apply := func() error { return s.guard(func() error { return e.Apply(b, pebble.NoSync) }) }
+	err := e.scan([]byte{spaceSession}, []byte{spaceSession + 1}, func(key, value []byte) (bool, error) {
+		k, ok := parseSessionKey(key)
+		if !ok || k.kind != kindOldProgress {
+			return true, nil
+		}
+		_ = b.Set(appendSeqKey(nil, k.id, kindProgress, k.seq()), value, nil)
+		_ = b.Delete(key, nil)
+		if b.Len() < 1<<20 {
+			return true, nil
+		}
+		err := apply()
+		b = e.NewBatch()
+		return true, err
+	})
 	if err != nil {
 		return err
 	}
-	if !there {
-		b := s.db.NewBatch()
-		_ = b.Set(keyVersion, binary.BigEndian.AppendUint64(nil, version), nil)
-		return s.guard(func() error { return s.db.Apply(b, pebble.Sync) })
-	}
-	if v > version {
-		return fmt.Errorf("%w: it has version %d, this program knows %d", ErrNewer, v, version)
-	}
-	return nil
+	return apply()
 }
 
 func (e *engine) number(key []byte) (n uint64, there bool, err error) {
@@ -126,14 +156,6 @@ type loader struct {
 
 	id      store.SessionID // of the session at hand
 	session *session
-	ahead   []progressed // its deliveries with progress, whose entry was not read yet
-}
-
-// progressed is the progress of a delivery.
-type progressed struct {
-	seq      store.Seq
-	pid      uint16
-	released bool
 }
 
 // reportEvery is how many queued messages are read between reports.
@@ -145,9 +167,6 @@ func (l *loader) load(db *engine) error {
 	}
 	if err := db.scan([]byte{spaceSession}, []byte{spaceSession + 1}, l.sessionKey); err != nil {
 		return fmt.Errorf("read sessions: %w", err)
-	}
-	if err := l.finish(); err != nil {
-		return err
 	}
 	if err := db.scan([]byte{spaceShared}, []byte{spaceShared + 1}, l.shared); err != nil {
 		return fmt.Errorf("read shared messages: %w", err)
@@ -194,9 +213,6 @@ func (l *loader) sessionKey(key, value []byte) (bool, error) {
 		return false, fmt.Errorf("key %x: %w", key, errValue)
 	}
 	if k.id != l.id {
-		if err := l.finish(); err != nil {
-			return false, err
-		}
 		if k.kind != kindIdentity {
 			return false, fmt.Errorf("session %d has no identity: %w", k.id, errValue)
 		}
@@ -233,12 +249,12 @@ func (l *loader) read(k *sessionKey, value []byte) error {
 		return err
 	case kindIncoming:
 		s.incoming = append(s.incoming, k.pid())
-	case kindProgress:
-		pid, released, err := decodeProgress(value)
-		l.ahead = append(l.ahead, progressed{k.seq(), pid, released})
-		return err
 	case kindDelivery:
 		return l.delivery(k.seq(), value)
+	case kindProgress:
+		return l.progressed(k.seq(), value)
+	default:
+		return fmt.Errorf("key of kind %d: %w", k.kind, errValue)
 	}
 	return nil
 }
@@ -249,18 +265,7 @@ func (l *loader) delivery(seq store.Seq, value []byte) error {
 	if err != nil {
 		return err
 	}
-	if err := l.releasedBefore(seq); err != nil {
-		return err
-	}
 	e := entry{seq: seq, size: d.size, pid: d.pid}
-	if len(l.ahead) > 0 && l.ahead[0].seq == seq {
-		if l.ahead[0].released {
-			return fmt.Errorf("delivery %d is released and has a message: %w", seq, errValue)
-		}
-		e.pid = l.ahead[0].pid
-		e.flags |= entryProgress
-		l.ahead = l.ahead[1:]
-	}
 	if d.shared {
 		e.flags |= entryShared
 		sh := l.shares[seq]
@@ -289,28 +294,24 @@ func (l *loader) push(e entry) {
 	}
 }
 
-// releasedBefore queues the released deliveries up to seq, which have no entry.
-func (l *loader) releasedBefore(seq store.Seq) error {
-	for len(l.ahead) > 0 && l.ahead[0].seq < seq {
-		p := l.ahead[0]
-		if !p.released {
-			return fmt.Errorf("delivery %d has progress and no message: %w", p.seq, errValue)
-		}
-		l.push(entry{seq: p.seq, pid: p.pid, flags: entryReleased | entryProgress})
-		l.ahead = l.ahead[1:]
-	}
-	return nil
-}
-
-// finish ends the session at hand.
-func (l *loader) finish() error {
-	if l.session == nil {
-		return nil
-	}
-	err := l.releasedBefore(1<<64 - 1)
-	l.ahead = l.ahead[:0]
+// progressed is read behind the delivery, which is not there when it is released.
+func (l *loader) progressed(seq store.Seq, value []byte) error {
+	pid, released, err := decodeProgress(value)
 	if err != nil {
-		return fmt.Errorf("session %d: %w", l.id, err)
+		return err
+	}
+	at, there := l.session.queue.seek(seq)
+	switch {
+	case there && released:
+		return fmt.Errorf("delivery %d is released and has a message: %w", seq, errValue)
+	case released:
+		l.push(entry{seq: seq, pid: pid, flags: entryReleased | entryProgress})
+	case !there:
+		return fmt.Errorf("delivery %d has progress and no message: %w", seq, errValue)
+	default:
+		e := l.session.queue.get(at)
+		l.session.send(e, pid)
+		e.flags |= entryProgress
 	}
 	return nil
 }

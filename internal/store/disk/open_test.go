@@ -181,7 +181,7 @@ func TestNumbersAreNotGivenOutTwice(t *testing.T) {
 
 // TestMissingFiles: what is lost with a whole file is noticed.
 func TestMissingFiles(t *testing.T) {
-	fs, h := small(t, false)
+	fs, h := small(t, false, 7)
 	if err := h.expect(0, store.Ticket(len(h.log)-1)); err != nil {
 		t.Fatal(err)
 	}

@@ -141,30 +141,31 @@ func (s *Store) entries(dst []store.Entry, id store.SessionID, want []entry) ([]
 // stepTo moves the iterator, which is not behind it, to the delivery.
 func stepTo(it *pebble.Iterator, key *[]byte, id store.SessionID, seq store.Seq) (bool, error) {
 	for range nearby {
-		k, ok := currentDelivery(it)
-		if !ok || k > seq {
+		at, kind, ok := current(it)
+		if !ok || at > seq {
 			return false, it.Error()
 		}
-		if k == seq {
+		if at == seq && kind == kindDelivery {
 			return true, nil
 		}
 		it.Next()
 	}
 	*key = appendSeqKey((*key)[:0], id, kindDelivery, seq)
 	it.SeekGE(*key)
-	k, ok := currentDelivery(it)
-	return ok && k == seq, it.Error()
+	at, kind, ok := current(it)
+	return ok && at == seq && kind == kindDelivery, it.Error()
 }
 
-func currentDelivery(it *pebble.Iterator) (store.Seq, bool) {
+// current is the delivery, or the progress of one, under the iterator.
+func current(it *pebble.Iterator) (seq store.Seq, kind byte, ok bool) {
 	if !it.Valid() {
-		return 0, false
+		return 0, 0, false
 	}
 	k, ok := parseSessionKey(it.Key())
 	if !ok {
-		return 0, false
+		return 0, 0, false
 	}
-	return k.seq(), true
+	return k.seq(), k.kind, true
 }
 
 // entry reads the delivery under the iterator. It has no message if that has

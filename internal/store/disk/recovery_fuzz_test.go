@@ -30,7 +30,7 @@ func FuzzRecovery(f *testing.F) {
 	var whole *storetest.State
 	f.Fuzz(func(t *testing.T, which uint8, at, out uint16, in []byte) {
 		once.Do(func() {
-			made, h = small(t, false)
+			made, h = small(t, false, 7)
 			if err := h.expect(0, store.Ticket(len(h.log)-1)); err != nil {
 				t.Fatal(err)
 			}

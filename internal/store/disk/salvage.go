@@ -104,7 +104,7 @@ func (s *Store) salvage(cause error) error {
 	if err := s.finishSalvage(); err != nil {
 		return err
 	}
-	s.damaged(Damage{What: fmt.Sprintf("%v; %s", cause, v.report()), Kept: kept})
+	s.damaged(Damage{What: fmt.Sprintf("%s; %s", reason(cause), v.report()), Kept: kept})
 	return nil
 }
 
@@ -115,18 +115,16 @@ type salvager struct {
 	batch  *pebble.Batch
 	keys   int             // copied
 	before *wal.LogicalLog // nil, or the damaged log, up to its damage
-	lost   []string        // stretches and files that are lost
-	mended int             // keys that were dropped because what they need is lost
-}
-
-func (v *salvager) report() string {
-	return fmt.Sprintf("%d keys were saved, %d of them dropped for want of others; lost: %q", v.keys, v.mended, v.lost)
+	gaps   []gap
+	lost   []string // gaps and files that are lost, in words
+	mended int      // keys that were dropped because what they need is lost
+	unsure int      // among them messages of which nobody knows whether they were sent
 }
 
 func (v *salvager) run(cause error) error {
 	from, err := v.openDamaged(cause)
 	if err != nil {
-		v.lost = append(v.lost, fmt.Sprintf("everything: %v", err))
+		v.lost = append(v.lost, fmt.Sprintf("everything: %s", reason(err)))
 		return v.mend()
 	}
 	err = v.copyAll(from)
@@ -139,10 +137,13 @@ func (v *salvager) run(cause error) error {
 	if err == nil {
 		err = v.fs.RemoveAll(v.path(scratch))
 	}
-	if err != nil {
-		return err
+	if err == nil {
+		err = v.mend()
 	}
-	return v.mend()
+	for i := range v.gaps {
+		v.lost = append(v.lost, v.describe(&v.gaps[i]))
+	}
+	return err
 }
 
 // damagedLog finds the number of the log in Pebble's error.
@@ -278,7 +279,7 @@ func (v *salvager) copyRange(from *engine, lo, hi []byte) error {
 		return err
 	}
 	if back != nil {
-		v.lost = append(v.lost, fmt.Sprintf("what is between %q and %q (%v)", front.last, back.last, front.err))
+		v.gaps = append(v.gaps, gap{front.last, back.last, front.err})
 	}
 	return v.apply(v.batch)
 }

@@ -41,11 +41,13 @@ func (v *View) open() (err error) {
 	if s.db, err = s.openEngine(live, true); err != nil {
 		return err
 	}
-	switch n, _, err := s.db.number(keyVersion); {
+	switch n, there, err := s.db.number(keyVersion); {
 	case err != nil:
 		return err
 	case n > version:
 		return fmt.Errorf("%w: it has version %d, this program knows %d", ErrNewer, n, version)
+	case there && n < version:
+		return fmt.Errorf("it has version %d, this program knows %d: start the broker with it once, which brings it up to date", n, version)
 	}
 	st := newState()
 	l := loader{state: &st, progress: s.opts.Progress}
