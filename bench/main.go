@@ -75,7 +75,7 @@ type load struct {
 	secure, web bool
 	some        bool // no rows for mochi-mqtt, which would not add to what others show
 	floor       bool // the floor can do it
-	synced      bool // time the disk before and after
+	synced      bool // compare with the fsyncs that a durable broker made
 }
 
 func (l *load) isFor(broker string) bool {
@@ -110,6 +110,7 @@ func loads() []load {
 		{name: "paced", args: "paced -n 15000 --rate 5000", floor: true},
 		{name: "paced-q1", args: "paced -n 6000 --rate 2000 -q 1"},
 		{name: "paced-q1-session", args: "paced -n 3000 --rate 1000 -q 1 --durable", some: true, synced: true},
+		{name: "paced-q1-session-single", args: "paced -c 1 -n 1500 --rate 300 -q 1 --durable", some: true, synced: true},
 		{name: "shared", args: "shared -n 60000"},
 		{name: "tls", args: "pair -n 100000", secure: true},
 		{name: "websocket", args: "pair -n 100000", web: true},
@@ -130,9 +131,10 @@ type contender struct {
 }
 
 const (
-	tcpAddress = "127.0.0.1:18830"
-	webAddress = "127.0.0.1:18831"
-	tlsAddress = "127.0.0.1:18832"
+	tcpAddress  = "127.0.0.1:18830"
+	webAddress  = "127.0.0.1:18831"
+	tlsAddress  = "127.0.0.1:18832"
+	httpAddress = "127.0.0.1:18833"
 )
 
 // workshop is the folder with what is measured.
@@ -178,7 +180,7 @@ connection_messages false
 		"memory.conf":  listeners + "persistence false\n",
 		"access.conf":  listeners + "persistence false\nacl_file access.acl\n",
 		"access.acl":   "topic readwrite #\npattern readwrite users/%u/#\n",
-		"durable.conf": listeners + "persistence true\npersistence_location ./data/\n",
+		"durable.conf": listeners + "persistence true\npersistence_location ./data/\nlistener 18833 127.0.0.1\nprotocol http_api\n",
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
 			return nil, err

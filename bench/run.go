@@ -10,12 +10,14 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"io"
+	"math"
 	"math/big"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -25,7 +27,7 @@ import (
 // report is what this program reads of the output of nightjar bench.
 type report struct {
 	Steps []step
-	Fsync *latency `json:"-"` // microseconds, of this machine before and after
+	Fsync *latency `json:"-"` // microseconds, of those that the broker made meanwhile
 }
 
 type step struct {
@@ -84,55 +86,71 @@ func (w *workshop) run(ctx context.Context, b *contender, l *load) (*report, err
 	if err := awaitPort(ctx, tcpAddress, ended); err != nil {
 		return nil, fmt.Errorf("%w: %s", err, &said)
 	}
-	if !l.synced {
-		return w.load(ctx, l, broker.Process.Pid)
-	}
-	before, err := fsyncs(ctx, dir)
-	if err != nil {
-		return nil, err
-	}
 	r, err := w.load(ctx, l, broker.Process.Pid)
-	if err != nil {
-		return nil, err
+	if err == nil && l.synced && b.name == durableName {
+		r.Fsync, err = fsyncs(ctx)
 	}
-	after, err := fsyncs(ctx, dir)
-	if err != nil {
-		return nil, err
-	}
-	times := slices.Sorted(slices.Values(append(before, after...)))
-	r.Fsync = &latency{P50: times[len(times)/2], P99: times[len(times)*99/100]}
-	return r, nil
+	return r, err
 }
 
-// fsyncs appends to a file and syncs it, for two seconds at the pace of the load, and returns how many microseconds each
-// write with its fsync took.
-func fsyncs(ctx context.Context, dir string) ([]float64, error) {
-	f, err := os.CreateTemp(dir, "fsync-")
+// fsyncs asks a broker how many microseconds the fsyncs took that it has made since it started.
+func fsyncs(ctx context.Context) (*latency, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+httpAddress+"/metrics", nil)
 	if err != nil {
 		return nil, err
 	}
-	defer os.Remove(f.Name())
-	defer f.Close()
-	var times []float64
-	record := make([]byte, 200)
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	for range 1000 {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-		began := time.Now()
-		if _, err := f.Write(record); err != nil {
-			return nil, err
-		}
-		if err := syscall.Fdatasync(int(f.Fd())); err != nil {
-			return nil, fmt.Errorf("sync %s: %w", f.Name(), err)
-		}
-		times = append(times, float64(time.Since(began))/1e3)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, err
 	}
-	return times, nil
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return nil, fmt.Errorf("read the metrics: %w", err)
+	}
+	h := buckets(string(text), "nightjar_store_fsync_seconds")
+	return &latency{P50: quantile(h, 0.5) * 1e6, P99: quantile(h, 0.99) * 1e6}, nil
+}
+
+// bucket is one of a histogram of Prometheus: how many values are at most bound.
+type bucket struct {
+	bound float64
+	count float64
+}
+
+// buckets reads a histogram, from the lowest bound to infinity.
+func buckets(text, name string) (h []bucket) {
+	for line := range strings.Lines(text) {
+		var b bucket
+		rest, ok := strings.CutPrefix(line, name+`_bucket{le="`)
+		bound, count, cut := strings.Cut(strings.TrimSpace(rest), `"} `)
+		if !ok || !cut {
+			continue
+		}
+		var e1, e2 error
+		b.bound, e1 = strconv.ParseFloat(bound, 64)
+		b.count, e2 = strconv.ParseFloat(count, 64)
+		if e1 == nil && e2 == nil {
+			h = append(h, b)
+		}
+	}
+	return h
+}
+
+// quantile is the value that the share q of all is below, as if those in one bucket were spread evenly.
+func quantile(h []bucket, q float64) float64 {
+	if len(h) == 0 {
+		return math.NaN()
+	}
+	rank := q * h[len(h)-1].count
+	var below bucket
+	for _, b := range h {
+		if b.count >= rank && b.count > below.count && !math.IsInf(b.bound, 1) {
+			return below.bound + (b.bound-below.bound)*(rank-below.count)/(b.count-below.count)
+		}
+		below = b
+	}
+	return math.Inf(1)
 }
 
 func (w *workshop) load(ctx context.Context, l *load, pid int) (*report, error) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -80,5 +81,21 @@ func TestGrowth(t *testing.T) {
 	want := "| subscriptions: a message through them | nightjar | 2 | 3 | 5 | 2.50 |\n"
 	if got := renderGrowth(rows, 1); len(rows) != 1 || !strings.Contains(got, want) {
 		t.Errorf("%q is missing in\n%s", want, got)
+	}
+}
+
+// A quantile is found between the bounds of its bucket.
+func TestQuantile(t *testing.T) {
+	h := buckets("other_bucket{le=\"1\"} 5\nt_bucket{le=\"0.1\"} 10\nt_bucket{le=\"0.2\"} 20\nt_bucket{le=\"0.4\"} 20\nt_bucket{le=\"+Inf\"} 21\nt_sum 3\n", "t")
+	if len(h) != 4 {
+		t.Fatalf("buckets %v", h)
+	}
+	for q, want := range map[float64]float64{10.0 / 21: 0.1, 15.0 / 21: 0.15, 20.0 / 21: 0.2, 1: math.Inf(1)} {
+		if got := quantile(h, q); math.Abs(got-want) > 1e-9 {
+			t.Errorf("%v is below %v, want %v", q, got, want)
+		}
+	}
+	if !math.IsNaN(quantile(nil, 0.5)) {
+		t.Error("nothing has a median")
 	}
 }

@@ -22,7 +22,8 @@ type Figure struct {
 // runs. All others can fall.
 func (f *Figure) Counter() bool {
 	name, _, _ := strings.Cut(f.Metric, "{")
-	return strings.HasSuffix(name, "_total")
+	return strings.HasSuffix(name, "_total") || strings.HasSuffix(name, "_bucket") ||
+		strings.HasSuffix(name, "_sum") || strings.HasSuffix(name, "_count")
 }
 
 // Figures returns how the broker fares now.
@@ -101,17 +102,31 @@ func (b *Broker) diskFigures() []Figure {
 		return nil
 	}
 	m := d.Metrics()
-	return []Figure{
+	return append(histogram("nightjar_store_fsync_seconds", &m.Fsyncs), []Figure{
 		{"store/records", "nightjar_store_records_total", float64(m.Records)},
-		{"store/fsyncs", "nightjar_store_fsyncs_total", float64(m.Batches)},
-		{"", "nightjar_store_fsync_seconds_total", m.Wait.Seconds()},
+		{"store/fsyncs", "nightjar_store_fsyncs_total", float64(m.Fsyncs.Count())},
 		{"store/bytes/written", "nightjar_store_written_bytes_total", float64(m.Bytes)},
 		{"store/queue/records", "nightjar_store_queue_records", float64(m.Pending)},
 		{"store/queue/bytes", "nightjar_store_queue_bytes", float64(m.PendingBytes)},
 		{"store/queue/undurable", "nightjar_store_queue_undurable", float64(m.Undurable)},
 		{"store/full", "nightjar_store_full", one(m.Full)},
 		{"store/failed", "nightjar_store_failed", one(m.Fenced)},
+	}...)
+}
+
+// histogram is one as Prometheus counts: each bucket has what the ones before it have, too.
+func histogram(name string, t *disk.Times) []Figure {
+	list := make([]Figure, 0, len(t.Buckets)+3)
+	sum := int64(0)
+	for i, n := range t.Buckets {
+		sum += n
+		list = append(list, Figure{"", fmt.Sprintf("%s_bucket{le=\"%g\"}", name, t.Bound(i).Seconds()), float64(sum)})
 	}
+	sum += t.Longer
+	return append(list,
+		Figure{"", name + "_bucket{le=\"+Inf\"}", float64(sum)},
+		Figure{"", name + "_sum", t.Sum.Seconds()},
+		Figure{"", name + "_count", float64(sum)})
 }
 
 func one(yes bool) float64 {

@@ -18,9 +18,9 @@ func (s *sys) fsync(ctx context.Context) {
 	was := s.diskWas
 	s.diskWas = m
 	perFsync, each := 0.0, time.Duration(0)
-	if n := m.Batches - was.Batches; n > 0 {
+	if n := m.Fsyncs.Count() - was.Fsyncs.Count(); n > 0 {
 		perFsync = float64(m.Records-was.Records) / float64(n)
-		each = (m.Wait - was.Wait) / time.Duration(n)
+		each = (m.Fsyncs.Sum - was.Fsyncs.Sum) / time.Duration(n)
 	}
 	s.publish(ctx, "store/fsync/records", strconv.FormatFloat(perFsync, 'f', 1, 64))
 	s.number(ctx, "store/fsync/microseconds", each.Microseconds())

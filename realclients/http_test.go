@@ -89,6 +89,8 @@ func TestHTTPAPI(t *testing.T) {
 	}
 	if records, fsyncs := metric(t, text, "nightjar_store_records_total"), metric(t, text, "nightjar_store_fsyncs_total"); records < 1 || fsyncs < 1 {
 		t.Errorf("%v records in %v fsyncs after a retained message", records, fsyncs)
+	} else if all := metric(t, text, `nightjar_store_fsync_seconds_bucket{le="+Inf"}`); all != fsyncs || metric(t, text, "nightjar_store_fsync_seconds_sum") <= 0 {
+		t.Errorf("the histogram has %v of %v fsyncs", all, fsyncs)
 	}
 	if metric(t, text, "process_resident_memory_bytes") < 1<<20 {
 		t.Error("the process is too small")

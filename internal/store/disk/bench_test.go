@@ -120,9 +120,9 @@ func report(b *testing.B, s *Store, before time.Duration, m Metrics) {
 	now := s.Metrics()
 	b.ReportMetric(float64((usage()-before).Nanoseconds())/1e3/float64(b.N), "cpu-us/op")
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "op/s")
-	if n := now.Batches - m.Batches; n > 0 {
+	if n := now.Fsyncs.Count() - m.Fsyncs.Count(); n > 0 {
 		b.ReportMetric(float64(now.Records-m.Records)/float64(n), "records/fsync")
-		b.ReportMetric(float64((now.Wait-m.Wait).Microseconds())/float64(n), "us/fsync")
+		b.ReportMetric(float64((now.Fsyncs.Sum-m.Fsyncs.Sum).Microseconds())/float64(n), "us/fsync")
 	}
 }
 

@@ -167,7 +167,6 @@ func (s *Store) settleLine() (wrote, ok bool) {
 // settleOne waits until a batch is on the disk and says so. It returns false
 // when the store is fenced.
 func (s *Store) settleOne(t *taken) bool {
-	began := time.Now()
 	if t.batch != nil && s.opts.Durability == Sync {
 		if err := t.batch.SyncWait(); err != nil {
 			s.fence(err)
@@ -181,7 +180,7 @@ func (s *Store) settleOne(t *taken) bool {
 		return false // fence has told, and nothing is durable from there on
 	}
 	if t.batch != nil {
-		s.metrics.count(t.records, t.batch.Len(), time.Since(began))
+		s.metrics.count(t.records, t.batch.Len())
 		s.recycle(t.batch)
 	}
 	failpoint.Reach("durable.before")

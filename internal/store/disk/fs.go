@@ -34,6 +34,8 @@ type faultFS struct {
 	fence  func(error)
 	onFull func(err error) // nil: it is over
 
+	onLogSync func(took time.Duration) // an fsync of the write-ahead log succeeded
+
 	fenced  atomic.Bool
 	running atomic.Bool // the store is open: an operation may wait, or never return
 	waiting atomic.Int64
@@ -47,7 +49,7 @@ type faultFS struct {
 
 func newFaultFS(base vfs.FS, retry time.Duration, fence func(error)) *faultFS {
 	return &faultFS{
-		FS: base, retry: retry, fence: fence, onFull: func(error) {},
+		FS: base, retry: retry, fence: fence, onFull: func(error) {}, onLogSync: func(time.Duration) {},
 		gaveUp: make(chan struct{}), let: make(chan struct{}), locks: map[*heldLock]struct{}{},
 	}
 }
@@ -171,6 +173,11 @@ func (f *faultFS) file(file vfs.File) *faultFile {
 	return &faultFile{File: file, fs: f}
 }
 
+// written is a file that was made to be written, under that name.
+func (f *faultFS) written(file vfs.File, name string) *faultFile {
+	return &faultFile{File: file, fs: f, log: strings.HasSuffix(name, ".log")}
+}
+
 // Create of a marker, by whose name Pebble finds a file, comes after that file's
 // own name is on the disk: of two names in a directory that were not synced, a
 // file system may keep the second and lose the first.
@@ -190,7 +197,7 @@ func (f *faultFS) Create(name string, c vfs.DiskWriteCategory) (file vfs.File, e
 	if mirror := mirrorName(f.FS, name); mirror != "" {
 		return &mirrored{faultFile: f.file(file), name: mirror}, nil
 	}
-	return f.file(file), nil
+	return f.written(file, name), nil
 }
 
 func (f *faultFS) ReuseForWrite(oldname, newname string, c vfs.DiskWriteCategory) (file vfs.File, err error) {
@@ -201,7 +208,7 @@ func (f *faultFS) ReuseForWrite(oldname, newname string, c vfs.DiskWriteCategory
 	if err != nil {
 		return nil, err
 	}
-	return f.file(file), nil
+	return f.written(file, newname), nil
 }
 
 func (f *faultFS) OpenReadWrite(name string, c vfs.DiskWriteCategory, opts ...vfs.OpenOption) (file vfs.File, err error) {
@@ -305,7 +312,8 @@ func (l *heldLock) Close() error {
 // faultFile is an open file of a faultFS.
 type faultFile struct {
 	vfs.File
-	fs *faultFS
+	fs  *faultFS
+	log bool // it is part of the write-ahead log
 }
 
 func (x *faultFile) Close() error {
@@ -355,7 +363,12 @@ func (x *faultFile) SyncData() error {
 	if err := x.fs.enter(); err != nil {
 		return err
 	}
-	return x.fs.changed(x.File.SyncData())
+	began := time.Now()
+	err := x.File.SyncData()
+	if err == nil && x.log {
+		x.fs.onLogSync(time.Since(began))
+	}
+	return x.fs.changed(err)
 }
 
 func (x *faultFile) SyncTo(n int64) (bool, error) {

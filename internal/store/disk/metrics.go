@@ -4,11 +4,10 @@ import "time"
 
 // Metrics are counts since the start, but for those that say otherwise.
 type Metrics struct {
-	Batches      int64         // each is one fsync at most; of a sync store exactly one
-	Records      int64         // in those; Records/Batches is records per fsync
-	Bytes        int64         // of changes, as handed to Pebble
-	Wait         time.Duration // spent waiting for the disk; Wait/Batches is the time of an fsync
-	LastWait     time.Duration
+	Batches      int64
+	Records      int64 // in those
+	Bytes        int64 // of changes, as handed to Pebble
+	Fsyncs       Times // of the write-ahead log; Records/Fsyncs.Count() is records per fsync
 	Pending      int   // now: records submitted and not handed over
 	PendingBytes int   // now: their changes
 	Undurable    int64 // now: submissions that are not durable
@@ -16,12 +15,17 @@ type Metrics struct {
 	Fenced       bool  // now: the disk failed
 }
 
-func (m *Metrics) count(records, bytes int, wait time.Duration) {
+func (m *Metrics) count(records, bytes int) {
 	m.Batches++
 	m.Records += int64(records)
 	m.Bytes += int64(bytes)
-	m.Wait += wait
-	m.LastWait = wait
+}
+
+// logSynced counts an fsync of the write-ahead log.
+func (s *Store) logSynced(took time.Duration) {
+	s.mu.Lock()
+	s.metrics.Fsyncs.add(took)
+	s.mu.Unlock()
 }
 
 // Metrics returns what the store counts.

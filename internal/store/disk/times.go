@@ -1,0 +1,41 @@
+package disk
+
+import (
+	"math"
+	"sort"
+	"time"
+)
+
+// shortest is the upper bound of the first bucket of [Times]; each of the
+// others is √2 times the one before, up to 19 s.
+const shortest = 50 * time.Microsecond
+
+// Times is a histogram of how long something took.
+type Times struct {
+	Buckets [38]int64 // how many took at most so long as [Times.Bound] says, and longer than the bucket before
+	Longer  int64     // than the last bound
+	Sum     time.Duration
+}
+
+// Bound returns the longest time of bucket i.
+func (t *Times) Bound(i int) time.Duration {
+	return time.Duration(float64(shortest) * math.Pow(2, float64(i)/2)).Round(time.Microsecond)
+}
+
+// Count returns how many times there are.
+func (t *Times) Count() int64 {
+	n := t.Longer
+	for _, k := range t.Buckets {
+		n += k
+	}
+	return n
+}
+
+func (t *Times) add(d time.Duration) {
+	t.Sum += d
+	if i := sort.Search(len(t.Buckets), func(i int) bool { return d <= t.Bound(i) }); i < len(t.Buckets) {
+		t.Buckets[i]++
+	} else {
+		t.Longer++
+	}
+}
