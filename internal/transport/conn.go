@@ -79,7 +79,7 @@ type Conn struct {
 	watched  uint32 // events asked of epoll
 	loop     *loop
 	buffered int
-	charged  int     // bytes that the budget knows of
+	charged  int     // bytes of memory that the budget knows of
 	head     *buffer // output that nobody is writing at the moment
 	last     *buffer
 	deadline int64 // unix milliseconds, for shaking, blocked and finishing; else meaningless
@@ -148,13 +148,15 @@ func (c *Conn) makeRoom(b *Batch, n, limit int) bool {
 	return false
 }
 
-// charge tells the budget what is buffered. While the socket takes everything
-// nothing counts: the buffers are empty again at the end of the batch. The mutex
-// is held.
+// charge tells the budget what memory is buffered: of the first buffer a part has
+// been written, and the last has room. While the socket takes everything nothing
+// counts: the buffers are empty again at the end of the batch. The mutex is held.
 func (c *Conn) charge() {
 	n := 0
 	if c.flags&blocked != 0 {
-		n = c.buffered
+		if n = c.buffered; c.head != nil {
+			n += c.head.r + c.last.room()
+		}
 	}
 	if n != c.charged {
 		c.l.s.cfg.Budget.Add(n - c.charged)
