@@ -14,6 +14,7 @@ const (
 
 	interval = time.Second
 	usual    = 100       // per cent, Go's default
+	least    = 25        // per cent
 	most     = 800       // per cent
 	calm     = 512 << 10 // bytes allocated in an interval by a broker that is quiet
 	worth    = 4 << 20   // bytes that are worth a collection when it is quiet
@@ -22,6 +23,7 @@ const (
 // figures are what the runtime says.
 type figures struct {
 	live      int // bytes that the last collection left
+	scan      int // bytes that the next one would look at, for pointers
 	objects   int // bytes of what was left and allocated since
 	free      int // bytes of the heap that are neither in use nor given back
 	allocated int // bytes allocated so far, ever
@@ -36,12 +38,14 @@ type keeper struct {
 	quiet   int // intervals
 }
 
-// enough is how far the heap may grow before the next collection, in per cent of what is live.
-func (k *keeper) enough(live int) int {
-	if live == 0 {
+// enough is how far the heap may grow before the next collection, in per cent of what is live; f is of the moment after one.
+// A collection costs what there is to look at. Where that is everything it is Go's default, beyond the room. But payloads and
+// what waits for slow receivers have no pointers in them, and are no reason to wait until as much garbage lies beside them.
+func (k *keeper) enough(f figures) int {
+	if f.live == 0 {
 		return most // there was no collection yet
 	}
-	return min(max(usual, 100*k.room/live), most)
+	return min(max(least, 100*max(k.room, f.scan)/f.live), most)
 }
 
 // quietNow takes the figures of the end of an interval. It returns whether now is the time to collect and give memory back to
@@ -73,13 +77,13 @@ func keep(ctx context.Context, room int, every time.Duration) {
 	defer debug.SetGCPercent(before)
 	samples := []metrics.Sample{
 		{Name: "/gc/heap/live:bytes"}, {Name: "/memory/classes/heap/objects:bytes"},
-		{Name: "/memory/classes/heap/free:bytes"}, {Name: "/gc/heap/allocs:bytes"},
+		{Name: "/memory/classes/heap/free:bytes"}, {Name: "/gc/heap/allocs:bytes"}, {Name: "/gc/scan/heap:bytes"},
 	}
 	k := keeper{room: room, percent: usual}
 	read := func() figures {
 		metrics.Read(samples)
 		value := func(i int) int { return int(samples[i].Value.Uint64()) }
-		return figures{live: value(0), objects: value(1), free: value(2), allocated: value(3)}
+		return figures{live: value(0), objects: value(1), free: value(2), allocated: value(3), scan: value(4)}
 	}
 	set := func(percent int) {
 		if percent > k.percent*9/8 || percent < k.percent*7/8 {
@@ -90,14 +94,14 @@ func keep(ctx context.Context, room int, every time.Duration) {
 	collected := collections(ctx)
 	tick := time.NewTicker(every)
 	defer tick.Stop()
-	set(k.enough(read().live))
+	set(k.enough(read()))
 	for {
 		select {
-		case <-collected: // what is live may have grown a lot: eight times that would be too much
-			set(k.enough(read().live))
+		case <-collected: // only now does scan count no garbage
+			set(k.enough(read()))
 		case <-tick.C:
 			f := read()
-			set(k.enough(f.live))
+			set(min(k.percent, k.enough(f))) // a collection that began before the last one was noticed is not noticed itself
 			if k.quietNow(f) {
 				debug.FreeOSMemory()
 			}
@@ -115,11 +119,11 @@ func collections(ctx context.Context) <-chan struct{} {
 		if ctx.Err() != nil {
 			return
 		}
+		runtime.AddCleanup(new([32]byte), watch, struct{}{}) // unreachable at once; of a size that is not shared with tiny objects
 		select {
 		case ran <- struct{}{}:
 		default:
 		}
-		runtime.AddCleanup(new([32]byte), watch, struct{}{}) // unreachable at once; of a size that is not shared with tiny objects
 	}
 	watch(struct{}{})
 	return ran

@@ -9,13 +9,19 @@ import (
 	"time"
 )
 
-func TestRoomOfASmallHeap(t *testing.T) {
-	for _, c := range []struct{ live, percent int }{
-		{0, most}, {1 << 20, most}, {6 << 20, 400}, {12 << 20, 200}, {24 << 20, usual}, {1 << 30, usual},
+func TestRoomFollowsWhatIsLookedAt(t *testing.T) {
+	const mb = 1 << 20
+	for _, c := range []struct{ live, scan, percent int }{
+		{0, 0, most}, {1 * mb, 1 * mb, most}, {6 * mb, 6 * mb, 400}, {12 * mb, 0, 200}, {24 * mb, 24 * mb, usual},
+		{1 << 30, 1 << 30, usual}, // all pointers: as Go would
+		{48 * mb, 6 * mb, 50},     // half of it, and hardly a pointer
+		{100 * mb, 60 * mb, 60},   // more of them than the room
+		{1 << 30, 6 * mb, least},  // sweeping costs something too
+		{800 * mb, 300 * mb, 37},
 	} {
 		k := keeper{room: Room}
-		if percent := k.enough(c.live); percent != c.percent {
-			t.Errorf("%d bytes are live: %d per cent, want %d", c.live, percent, c.percent)
+		if percent := k.enough(figures{live: c.live, scan: c.scan}); percent != c.percent {
+			t.Errorf("%d bytes are live, %d to look at: %d per cent, want %d", c.live, c.scan, percent, c.percent)
 		}
 	}
 }
@@ -70,7 +76,8 @@ func TestKeepLeavesThePercentageAsItWas(t *testing.T) {
 	}
 }
 
-// TestGrowthIsSeenAtOnce: when a small heap has grown, the next collection is not as far away as if it were still small.
+// TestGrowthIsSeenAtOnce: when a small heap has grown, the next collection is not as far away as if it were still small; and
+// it is nearer when what has grown are bytes without a pointer.
 func TestGrowthIsSeenAtOnce(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	kept := make(chan struct{})
@@ -86,7 +93,7 @@ func TestGrowthIsSeenAtOnce(t *testing.T) {
 	percent := []metrics.Sample{{Name: "/gc/gogc:percent"}}
 	await := func(right func(uint64) bool) {
 		t.Helper()
-		for begin := time.Now(); ; runtime.Gosched() {
+		for begin := time.Now(); ; runtime.GC() { // not every collection is noticed, if it follows another closely
 			if metrics.Read(percent); right(percent[0].Value.Uint64()) {
 				return
 			}
@@ -96,8 +103,10 @@ func TestGrowthIsSeenAtOnce(t *testing.T) {
 		}
 	}
 	await(func(p uint64) bool { return p > usual })
-	large := make([]byte, 4*Room)
-	runtime.GC()
-	await(func(p uint64) bool { return p == usual })
+	large := make([]byte, 3*Room)
+	await(func(p uint64) bool { return p < usual/2 })
 	runtime.KeepAlive(large)
+	pointers := make([]*byte, 3*Room/8)
+	await(func(p uint64) bool { return p > usual*3/4 && p <= usual*5/4 })
+	runtime.KeepAlive(pointers)
 }
