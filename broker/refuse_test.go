@@ -9,8 +9,8 @@ import (
 )
 
 // TestRefusalFits: the CONNACK that refuses a client says why, unless that makes
-// it larger than what the client takes. It has no User Properties. [MQTT-3.2.2-19]
-// [MQTT-3.2.2-20]
+// it larger than what the client takes, and does not come if the code alone is. It has
+// no User Properties. [MQTT-3.2.2-19] [MQTT-3.2.2-20] [MQTT-3.1.2-24]
 func TestRefusalFits(t *testing.T) {
 	b, stop := run(t, Config{RefuseEmptyClientID: true})
 	defer stop()
@@ -21,6 +21,8 @@ func TestRefusalFits(t *testing.T) {
 		{packet.Opt[uint32]{}, true},
 		{packet.Some[uint32](100), true},
 		{packet.Some[uint32](45), false},
+		{packet.Some[uint32](5), false},
+		{packet.Some[uint32](4), false}, // it has five bytes
 	} {
 		c, err := b.Pipe()
 		if err != nil {
@@ -35,6 +37,12 @@ func TestRefusalFits(t *testing.T) {
 		got, err := io.ReadAll(c)
 		if err != nil {
 			t.Fatal(err)
+		}
+		if tc.most.Set && tc.most.Value < 5 {
+			if len(got) > 0 {
+				t.Errorf("maximum %d: got %x", tc.most.Value, got)
+			}
+			continue
 		}
 		h, _, err := packet.ReadHeader(got)
 		if err != nil {

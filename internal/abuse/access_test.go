@@ -153,6 +153,38 @@ func TestOwnTopics(t *testing.T) {
 	}
 }
 
+// TestRefusedCommand: a command of QoS 2 that the broker does not take leaves no
+// identifier open in a session that goes on: the next message under it is a new one.
+// [MQTT-4.3.3-9] [MQTT-4.3.3-12]
+func TestRefusedCommand(t *testing.T) {
+	_, addr := start(t, broker.Config{Access: everything{}})
+	watch := join(t, addr, packet.V5, "watch")
+	watch.subscribe(2, "news")
+	for _, v := range []packet.Version{packet.V311, packet.V5} {
+		back := &packet.Connect{Version: v, ClientID: "c" + v.String(), SessionExpiry: packet.Some[uint32](100)}
+		c := joinAs(t, addr, back)
+		c.send(&packet.Publish{Topic: []byte("$CONTROL/nothing/v1"), QoS: 2, PacketID: 5})
+		if rec := c.want(packet.TypePubrec).(*packet.Pubrec); v == packet.V311 {
+			c.send(&packet.Pubrel{PacketID: 5})
+			c.want(packet.TypePubcomp)
+		} else if rec.Code != packet.NotAuthorized {
+			t.Errorf("a command that is not there: %v", rec.Code)
+		}
+		c.alive()
+		c = joinAs(t, addr, back)
+		c.send(&packet.Publish{Topic: []byte("news"), Payload: []byte("of " + back.ClientID), QoS: 2, PacketID: 5}, &packet.Pubrel{PacketID: 5})
+		c.want(packet.TypePubrec)
+		c.want(packet.TypePubcomp)
+		m := watch.want(packet.TypePublish).(*packet.Publish)
+		if string(m.Payload) != "of "+back.ClientID {
+			t.Errorf("came %q", m.Payload)
+		}
+		watch.send(&packet.Pubrec{PacketID: m.PacketID})
+		watch.want(packet.TypePubrel)
+		watch.send(&packet.Pubcomp{PacketID: m.PacketID})
+	}
+}
+
 // everything is an Access that allows all.
 type everything struct{}
 

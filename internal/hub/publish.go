@@ -43,15 +43,27 @@ func (h *Hub) Publish(b *transport.Batch, from *Client, pub *message.Publication
 		return packet.QuotaExceeded, 0, nil
 	}
 	if from != nil && h.isCommand(pub.Topic) {
-		code := h.cfg.Command(from, pub.Topic, pub.Payload)
-		l.begin()
-		t, err := h.submit(b, l, from, pub, incoming)
-		return code, t, err
+		return h.command(b, l, from, pub, incoming)
 	}
 	if pub.Retain { // [MQTT-3.3.1-8]
 		return h.publishRetained(b, l, from, pub, incoming)
 	}
 	return h.distribute(b, l, from, pub, incoming)
+}
+
+// command gives the message to the broker itself. Of a command that is refused
+// nothing is stored: the answer closes its identifier. [MQTT-4.3.3-9]
+func (h *Hub) command(b *transport.Batch, l *Local, from *Client, pub *message.Publication, incoming uint16) (packet.Code, store.Ticket, error) {
+	code := h.cfg.Command(from, pub.Topic, pub.Payload)
+	if code >= packet.UnspecifiedError {
+		return code, 0, nil
+	}
+	l.begin()
+	t, err := h.submit(b, l, from, pub, incoming)
+	if err != nil {
+		return refusal(err), 0, err
+	}
+	return code, t, nil
 }
 
 // distribute finds who receives the message and gives it to them.
