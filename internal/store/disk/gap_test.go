@@ -20,14 +20,20 @@ import (
 // it had not been, none that was received is there again, and none has another
 // packet identifier. [MQTT-4.3.3-8]
 func TestQueueWithGap(t *testing.T) {
+	for name, apart := range map[string]bool{"one table": false, "two tables": true} {
+		t.Run(name, func(t *testing.T) { queueWithGap(t, apart) })
+	}
+}
+
+func queueWithGap(t *testing.T, apart bool) {
 	fs := vfs.NewMem()
-	whole := partlySent(t, fs, 400)
+	whole := partlySent(t, fs, 400, apart)
 	outcomes := map[string]int{}
 	for _, name := range files(t, fs, "data") {
 		if !strings.HasSuffix(name, ".sst") {
 			continue
 		}
-		for at := 0; at < len(content(t, fs, name)); at += 400 {
+		for at := 0; at < len(content(t, fs, name)); at += 200 {
 			damaged := copyFS(t, fs)
 			b := content(t, fs, name)
 			b[at] ^= 1
@@ -43,8 +49,8 @@ func TestQueueWithGap(t *testing.T) {
 	}
 }
 
-// partlySent makes a store with one queue, in tables.
-func partlySent(t *testing.T, fs vfs.FS, n int) *storetest.State {
+// partlySent makes a store with one queue, in one table, or with its progress apart.
+func partlySent(t *testing.T, fs vfs.FS, n int, apart bool) *storetest.State {
 	t.Helper()
 	s := mustOpen(t, "data", Options{FS: fs})
 	id := s.NewSession()
@@ -55,13 +61,23 @@ func partlySent(t *testing.T, fs vfs.FS, n int) *storetest.State {
 	if _, err := s.Submit(recs...); err != nil {
 		t.Fatal(err)
 	}
+	if apart {
+		err := s.begin()
+		if err == nil {
+			err = s.db.Flush()
+			s.reading.Done()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
 	for i, r := range recs[1:] {
 		p := r.(*store.Published)
 		var err error
 		switch {
 		case i%4 == 1:
 			_, err = s.Submit(&store.Received{Session: id, Seq: p.Seq, PacketID: uint16(i + 1)})
-		case i < n/2:
+		case i < n/2 || i > n-n/4:
 			_, err = s.Submit(&store.Sent{Session: id, Seq: p.Seq, PacketID: uint16(i + 1)})
 		}
 		if err != nil {

@@ -274,11 +274,20 @@ func (v *salvager) copyRange(from *engine, lo, hi []byte) error {
 	if err != nil || front == nil {
 		return errors.Join(err, v.apply(v.batch))
 	}
-	back, err := v.copyUntil(from, append(bytes.Clone(front.last), 0), hi, (*pebble.Iterator).Last, (*pebble.Iterator).Prev)
+	behind := lo
+	if front.last == nil {
+		front.last = lo
+	} else {
+		behind = append(bytes.Clone(front.last), 0)
+	}
+	back, err := v.copyUntil(from, behind, hi, (*pebble.Iterator).Last, (*pebble.Iterator).Prev)
 	if err != nil {
 		return err
 	}
 	if back != nil {
+		if back.last == nil {
+			back.last = hi
+		}
 		v.gaps = append(v.gaps, gap{front.last, back.last, front.err})
 	}
 	return v.apply(v.batch)
@@ -286,14 +295,14 @@ func (v *salvager) copyRange(from *engine, lo, hi []byte) error {
 
 // stopped is where reading ended because of damage.
 type stopped struct {
-	last []byte // the last key read, or the bound it began at
+	last []byte // the last key read; nil: none
 	err  error
 }
 
 // copyUntil copies keys until the end or until it can read no further. The error
 // is that of writing.
 func (v *salvager) copyUntil(from *engine, lo, hi []byte, first, next func(*pebble.Iterator) bool) (*stopped, error) {
-	st := &stopped{last: lo}
+	st := &stopped{}
 	it, err := from.NewIter(&pebble.IterOptions{LowerBound: lo, UpperBound: hi})
 	if err != nil {
 		st.err = err
