@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -127,28 +128,77 @@ func (s *Store) mendManifest() error {
 }
 
 // countRecords counts the records that can be read; those of no file are none.
-func countRecords(fs vfs.FS, name string) (int, error) {
-	f, err := fs.Open(name)
+func countRecords(fs vfs.FS, name string) (n int, err error) {
+	return n, eachRecord(fs, name, func([]byte) { n++ })
+}
+
+// eachRecord calls f with the records that can be read, which are borrowed.
+func eachRecord(fs vfs.FS, name string, f func([]byte)) error {
+	file, err := fs.Open(name)
 	if errors.Is(err, os.ErrNotExist) {
-		return 0, nil
+		return nil
 	}
 	if err != nil {
-		return 0, err
+		return err
 	}
-	defer f.Close()
-	r := record.NewReader(f, 0)
-	for n := 0; ; n++ {
+	defer file.Close()
+	r := record.NewReader(file, 0)
+	var buf bytes.Buffer
+	for {
 		rec, err := r.Next()
 		if err == nil {
-			_, err = io.Copy(io.Discard, rec)
+			buf.Reset()
+			_, err = buf.ReadFrom(rec)
 		}
 		if err == io.EOF || record.IsInvalidRecord(err) {
-			return n, nil
+			return nil
 		}
 		if err != nil {
-			return n, err
+			return err
 		}
+		f(buf.Bytes())
 	}
+}
+
+// firstLog returns the number from which on logs are not in tables yet. It may
+// be less than that of the first such log, for as long as that is the one that the
+// start has begun. It is not known when there is no list of tables.
+func firstLog(fs vfs.FS, dir string) (num uint64, known bool, err error) {
+	name, err := atomicfs.ReadMarker(fs, dir, "manifest")
+	if errors.Is(err, os.ErrNotExist) || err == nil && name == "" {
+		return 0, false, nil
+	}
+	if err != nil {
+		return 0, false, err
+	}
+	err = eachRecord(fs, fs.PathJoin(dir, name), func(rec []byte) {
+		if n, ok := firstUnflushed(rec); ok {
+			num = n
+		}
+		known = true
+	})
+	return num, known, err
+}
+
+// Fields of a manifest's record, which come first.
+const (
+	fieldComparer = 1
+	fieldFirstLog = 2
+)
+
+// firstUnflushed reads the number in a record of a manifest; most have none.
+func firstUnflushed(rec []byte) (num uint64, ok bool) {
+	r := reader{b: rec}
+	field := r.number(1<<64 - 1)
+	if field == fieldComparer {
+		_ = r.text()
+		field = r.number(1<<64 - 1)
+	}
+	if field != fieldFirstLog {
+		return 0, false
+	}
+	num = r.number(1<<64 - 1)
+	return num, !r.failed
 }
 
 // replaceFile makes the file with the content, whole or not at all.

@@ -222,6 +222,10 @@ func (v *salvager) linkAll(skip map[string]bool) error {
 	return nil
 }
 
+// batchHeader is the length of what a batch begins with: its sequence number (8
+// bytes), and how many changes it has (4).
+const batchHeader = 12
+
 // replay applies the batches of a log up to the first that cannot be read.
 func (v *salvager) replay(l *wal.LogicalLog) error {
 	_, name := l.SegmentLocation(0)
@@ -230,6 +234,10 @@ func (v *salvager) replay(l *wal.LogicalLog) error {
 		return err
 	}
 	return readBatches(content, uint32(l.Num), func(repr []byte) error {
+		if len(repr) < batchHeader {
+			return fmt.Errorf("log %06d: a batch of %d bytes: %w", l.Num, len(repr), errValue)
+		}
+		clear(repr[:batchHeader-4]) // the sequence number that it had; of a large batch Pebble wants none
 		b := v.to.NewBatch()
 		if err := b.SetRepr(repr); err != nil {
 			return err

@@ -87,8 +87,8 @@ func FuzzValues(f *testing.F) {
 		if w, err := store.DecodeWill(b); err == nil && !bytes.Equal(store.AppendWill(nil, w), b) {
 			t.Errorf("will %q is written as %q", b, store.AppendWill(nil, w))
 		}
-		_, num := readableEnd(b, 0)
-		_ = witnessed(b, 0, 0, num)
+		_ = witnessed(b, 0, 0, readable(b, 0).last)
+		_, _ = firstUnflushed(b)
 		_ = readBatches(b, 0, func([]byte) error { return nil })
 	})
 }

@@ -37,7 +37,8 @@ func witness(b *pebble.Batch, num, durable uint64) {
 
 // A log is made of blocks, and a block of chunks: the CRC of what follows (4
 // bytes), the length of the payload (2), the kind (1), the low half of the log's
-// number (4), an offset (8), and the payload. Numbers are little-endian.
+// number (4), an offset (8), and the payload. Numbers are little-endian. The first
+// log of a new store has no offsets, and other kinds.
 const (
 	logBlock    = 32 << 10
 	chunkHeader = 19
@@ -45,24 +46,34 @@ const (
 	chunkFirst  = 10
 	chunkMiddle = 11
 	chunkLast   = 12
+
+	oldHeader = 11
+	oldFull   = 5
+	oldLast   = 8
 )
 
 // chunk is a chunk that could be read.
 type chunk struct {
-	kind         byte
+	kind         byte // as in all logs but the first
 	len          int  // with its header
+	payload      []byte
 	witnesses    bool // a batch ends in it, with a witness
 	num, durable uint64
 }
 
 // readChunk reads what is at an offset of a log.
 func readChunk(b []byte, at int, log uint32) (c chunk, ok bool) {
-	if at+chunkHeader > len(b) {
+	if at+oldHeader > len(b) {
 		return c, false
 	}
-	h := b[at : at+chunkHeader]
-	c.kind, c.len = h[6], chunkHeader+int(binary.LittleEndian.Uint16(h[4:]))
-	if h[6] < chunkFull || h[6] > chunkLast || binary.LittleEndian.Uint32(h[7:]) != log {
+	h := b[at : at+oldHeader]
+	c.kind = h[6]
+	header := chunkHeader
+	if c.kind >= oldFull && c.kind <= oldLast {
+		c.kind, header = c.kind+chunkFull-oldFull, oldHeader
+	}
+	c.len = header + int(binary.LittleEndian.Uint16(h[4:]))
+	if c.kind < chunkFull || c.kind > chunkLast || binary.LittleEndian.Uint32(h[7:]) != log {
 		return c, false
 	}
 	if at%logBlock+c.len > logBlock || at+c.len > len(b) {
@@ -71,13 +82,26 @@ func readChunk(b []byte, at int, log uint32) (c chunk, ok bool) {
 	if checksum(b[at+6:at+c.len]) != binary.LittleEndian.Uint32(h) {
 		return c, false
 	}
-	payload := b[at+chunkHeader : at+c.len]
-	if (h[6] == chunkFull || h[6] == chunkLast) && len(payload) >= witnessLen {
-		w := payload[len(payload)-witnessLen:]
+	c.payload = b[at+header : at+c.len]
+	if (c.kind == chunkFull || c.kind == chunkLast) && len(c.payload) >= witnessLen {
+		w := c.payload[len(c.payload)-witnessLen:]
 		c.witnesses = bytes.HasPrefix(w, witnessMagic)
 		c.num, c.durable = binary.BigEndian.Uint64(w[8:]), binary.BigEndian.Uint64(w[16:])
 	}
 	return c, true
+}
+
+// nextChunk returns where the next chunk begins: at, or with the next block when too
+// little is left of this one.
+func nextChunk(b []byte, at int) int {
+	header := chunkHeader
+	if len(b) > 6 && b[6] >= oldFull && b[6] <= oldLast {
+		header = oldHeader
+	}
+	if left := logBlock - at%logBlock; left < header {
+		return at + left
+	}
+	return at
 }
 
 // checksum is the CRC-32C, disguised as all programs of this family do it.
@@ -96,8 +120,10 @@ func (e *errLog) Error() string {
 	return fmt.Sprintf("log %06d is damaged at byte %d", e.num, e.offset)
 }
 
-// checkLogs reads the last log, and returns an *errLog if it is damaged rather
-// than cut short. Pebble is strict with the others.
+// checkLogs reads the logs that are not in tables yet. It returns an *errLog if
+// the last one is damaged rather than cut short, or if batches are missing before
+// or between the others: Pebble takes a log for complete that ends where a batch
+// does, or has nothing in it, and does not miss one that is not there.
 func checkLogs(fs vfs.FS, dir string) error {
 	if _, err := fs.Stat(dir); err != nil {
 		return nil // there are none; what else it means, Pebble will say
@@ -106,47 +132,92 @@ func checkLogs(fs vfs.FS, dir string) error {
 	if err != nil || len(logs) == 0 {
 		return err
 	}
-	last := logs[len(logs)-1]
-	_, name := last.SegmentLocation(0)
-	b, err := readFile(fs, name)
+	from, known, err := firstLog(fs, dir)
 	if err != nil {
 		return err
 	}
-	end, num := readableEnd(b, uint32(last.Num))
-	if witnessed(b, uint32(last.Num), end, num) {
-		return &errLog{uint64(last.Num), end}
+	if !known {
+		logs = logs[len(logs)-1:]
+	}
+	var all logChain
+	for _, l := range logs {
+		if uint64(l.Num) < from {
+			continue
+		}
+		_, name := l.SegmentLocation(0)
+		b, err := readFile(fs, name)
+		if err != nil {
+			return err
+		}
+		r := readable(b, uint32(l.Num))
+		if known && !all.follows(uint64(l.Num), from, r) {
+			return all.end
+		}
+		if l.Num == logs[len(logs)-1].Num && witnessed(b, uint32(l.Num), r.end, r.last) {
+			return &errLog{uint64(l.Num), r.end}
+		}
 	}
 	return nil
 }
 
-// readableEnd returns the offset of the first chunk that cannot be read, and the
-// number of the last batch before it, 0 when there is none.
-func readableEnd(b []byte, log uint32) (at int, num uint64) {
-	for at < len(b) {
-		left := logBlock - at%logBlock
-		if left < chunkHeader {
-			at += left // too short for a chunk
-			continue
-		}
-		c, ok := readChunk(b, at, log)
+// logChain follows the numbers of batches from log to log. They begin with 1 at
+// each start, when no older log is left, and every log but the newest has one:
+// it is begun when the one before is full.
+type logChain struct {
+	end  *errLog // of the log before; nil: none
+	last uint64  // its last batch, 0: none
+}
+
+// follows reports whether a log follows on what was before it; from is the first
+// log that is not in tables.
+func (c *logChain) follows(num, from uint64, r readPart) bool {
+	switch {
+	case r.first <= 1: // nothing, or the first batch
+	case c.end == nil && num != from:
+		c.end = &errLog{from, 0}
+		return false
+	case c.end != nil && r.first != c.last+1:
+		return false
+	}
+	c.end = &errLog{num, r.end}
+	if r.last != 0 {
+		c.last = r.last
+	}
+	return true
+}
+
+// readPart is how much of a log can be read.
+type readPart struct {
+	end         int    // the offset of the first chunk that cannot be read
+	first, last uint64 // batches before it; 0: none
+}
+
+func readable(b []byte, log uint32) (r readPart) {
+	for ; r.end < len(b); r.end = nextChunk(b, r.end) {
+		c, ok := readChunk(b, r.end, log)
 		if !ok {
-			return at, num
+			return r
 		}
 		if c.witnesses {
-			num = c.num
+			if r.last = c.num; r.first == 0 {
+				r.first = c.num
+			}
 		}
-		at += c.len
+		r.end += c.len
 	}
-	return at, num
+	return r
 }
 
 // witnessed reports whether a batch behind end says that one was durable which
 // comes after num and cannot be read.
 func witnessed(b []byte, log uint32, end int, num uint64) bool {
-	for at := end + 1; at+chunkHeader <= len(b); at++ {
+	for at := end + 1; at+oldHeader <= len(b); at++ {
 		c, ok := readChunk(b, at, log)
 		if !ok || !c.witnesses {
 			continue
+		}
+		if num == 0 && c.num == 1 { // what is before it was synced by the start
+			return true
 		}
 		if num == 0 { // the log's first batch is lost, and that before this one
 			num = c.num - 2
@@ -162,12 +233,7 @@ func witnessed(b []byte, log uint32, end int, num uint64) bool {
 // read. They are f's.
 func readBatches(b []byte, log uint32, f func(batch []byte) error) error {
 	var batch []byte
-	for at := 0; at < len(b); {
-		left := logBlock - at%logBlock
-		if left < chunkHeader {
-			at += left
-			continue
-		}
+	for at := 0; at < len(b); at = nextChunk(b, at) {
 		c, ok := readChunk(b, at, log)
 		if !ok {
 			return nil
@@ -175,7 +241,7 @@ func readBatches(b []byte, log uint32, f func(batch []byte) error) error {
 		if c.kind == chunkFull || c.kind == chunkFirst {
 			batch = nil
 		}
-		batch = append(batch, b[at+chunkHeader:at+c.len]...)
+		batch = append(batch, c.payload...)
 		if c.kind == chunkFull || c.kind == chunkLast {
 			if err := f(batch); err != nil {
 				return err
