@@ -21,11 +21,12 @@ type Topic struct {
 func (t *Topic) Local() string  { return t.LocalPrefix + t.Pattern }
 func (t *Topic) Remote() string { return t.RemotePrefix + t.Pattern }
 
-// Outward gives the remote name of a local topic, of the first line that it matches.
+// Outward gives the remote name of a local topic, of the first line that it matches. A message whose name is the prefix that
+// comes off, and nothing else, does not cross: a name has at least one character [MQTT-4.7.3-1].
 func Outward(topics []Topic, name string) (string, bool) {
 	for i := range topics {
 		if t := &topics[i]; t.Out && topic.Match(t.Local(), name) {
-			return t.RemotePrefix + strings.TrimPrefix(name, t.LocalPrefix), true
+			return renamed(name, t.LocalPrefix, t.RemotePrefix)
 		}
 	}
 	return "", false
@@ -35,10 +36,17 @@ func Outward(topics []Topic, name string) (string, bool) {
 func Inward(topics []Topic, name string) (string, bool) {
 	for i := range topics {
 		if t := &topics[i]; t.In && topic.Match(t.Remote(), name) {
-			return t.LocalPrefix + strings.TrimPrefix(name, t.RemotePrefix), true
+			return renamed(name, t.RemotePrefix, t.LocalPrefix)
 		}
 	}
 	return "", false
+}
+
+// renamed puts one prefix in place of another. A name without it, such as "a" for "a/#", is what mosquitto takes it for: all of
+// it goes behind the new one.
+func renamed(name, from, to string) (string, bool) {
+	name = to + strings.TrimPrefix(name, from)
+	return name, name != ""
 }
 
 // growth is how many bytes longer a name can become on its way out.
