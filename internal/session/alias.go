@@ -6,12 +6,13 @@ import (
 	"github.com/nightjarmq/nightjar/packet"
 )
 
-// aliases are the Topic Aliases given out on one connection, first come, first
-// served: a topic that comes when all are taken is sent in full.
+// aliases are the Topic Aliases of one connection. They are given out first come,
+// first served: a topic that comes when all are taken is sent in full.
 type aliases struct {
-	ids   map[string]uint16
+	ids   map[string]uint16 // those given out
 	last  uint16
-	bytes int // of the topics
+	bytes int      // of their topics
+	names []string // those of the client; index is alias-1
 }
 
 // mostAliasBytes bounds the topics that are remembered for a client, whatever
@@ -30,9 +31,12 @@ func (s *Session) Alias(topic string) (alias uint16, known bool) {
 		return 0, false
 	}
 	if s.aliases == nil {
-		s.aliases = &aliases{ids: make(map[string]uint16)}
+		s.aliases = new(aliases)
 	}
 	a := s.aliases
+	if a.ids == nil {
+		a.ids = make(map[string]uint16)
+	}
 	if id, ok := a.ids[topic]; ok {
 		return id, true
 	}
@@ -66,16 +70,20 @@ func (s *Session) resolve(p *packet.Publish) error {
 	if alias == 0 || alias > s.p.ReceiveAliases { // [MQTT-3.3.2-8] [MQTT-3.3.2-9] [MQTT-3.3.2-12]
 		return &packet.Error{Code: packet.TopicAliasInvalid, Clause: "MQTT-3.3.2-9", Msg: "Topic Alias is above the maximum"}
 	}
+	if s.aliases == nil {
+		s.aliases = new(aliases)
+	}
+	a := s.aliases
 	if len(p.Topic) > 0 { // [MQTT-3.3.2-7]
-		for len(s.names) < int(alias) {
-			s.names = append(s.names, "")
+		for len(a.names) < int(alias) {
+			a.names = append(a.names, "")
 		}
-		s.names[alias-1] = string(p.Topic)
+		a.names[alias-1] = string(p.Topic)
 		return nil
 	}
-	if int(alias) > len(s.names) || s.names[alias-1] == "" {
+	if int(alias) > len(a.names) || a.names[alias-1] == "" {
 		return &packet.Error{Code: packet.ProtocolError, Clause: "MQTT-3.3.2-7", Msg: "Topic Alias was not set on this connection"}
 	}
-	p.Topic = []byte(s.names[alias-1])
+	p.Topic = []byte(a.names[alias-1])
 	return nil
 }

@@ -26,6 +26,7 @@ const (
 // topic keep their order. [MQTT-4.6.0-6]
 // [MQTT-4.6.0-5] [MQTT-4.5.0-1]
 func (s *Session) Offer(e *Entry, room bool) (id uint16, v Verdict) {
+	s.begin()
 	if room && s.Open() {
 		return s.launch(e).PacketID, Transmit
 	}
@@ -80,14 +81,17 @@ func (s *Session) Full() bool { return s.full(0) }
 
 func (s *Session) full(size int) bool {
 	n, _ := s.Waiting()
-	return s.p.QueueMessages > 0 && n >= s.p.QueueMessages ||
+	return s.outbound != nil && (s.p.QueueMessages > 0 && n >= s.p.QueueMessages ||
 		s.p.QueueBytes > 0 && n > 0 && s.bytes+size > s.p.QueueBytes ||
-		!s.p.Durable && n > 0 && s.held()+size > s.p.Budget.Share(math.MaxInt)
+		!s.p.Durable && n > 0 && s.held()+size > s.p.Budget.Share(math.MaxInt))
 }
 
 // Oldest returns the store's number of the message that has waited longest. It
 // reports false when there is none, or only the store has it; see Backlog.
 func (s *Session) Oldest() (seq uint64, ok bool) {
+	if s.outbound == nil {
+		return 0, false
+	}
 	e := s.first().queue.front()
 	if e == nil {
 		return 0, false
@@ -110,6 +114,9 @@ func (s *Session) DropOldest() {
 // Backlog reports whether the message that has waited longest is one that only
 // the store has: the first behind the number.
 func (s *Session) Backlog() (behind uint64, ok bool) {
+	if s.outbound == nil {
+		return 0, false
+	}
 	l := s.first()
 	return l.cursor, l.queue.n == 0 && l.backlog > 0
 }
@@ -142,18 +149,24 @@ func (s *Session) Filed() {
 
 // Stored tells the store's number of a message in the window.
 func (s *Session) Stored(id uint16, seq uint64) {
-	if e := s.win.get(id); e != nil {
+	if e := s.sent(id); e != nil {
 		e.Seq = seq
 	}
 }
 
 // Cursor returns the number behind which the store is asked for more.
-func (s *Session) Cursor() uint64 { return s.turn().cursor }
+func (s *Session) Cursor() uint64 {
+	if s.outbound == nil {
+		return 0
+	}
+	return s.turn().cursor
+}
 
 // Loaded appends messages that were read from the store behind Cursor. more is
 // false when the store has no more: that settles the count, which may have been
 // too high.
 func (s *Session) Loaded(entries []Entry, more bool) {
+	s.begin()
 	l := s.turn()
 	for i := range entries {
 		if s.past != nil && l == &s.past.lane && entries[i].Seq > s.past.last {
@@ -189,6 +202,10 @@ func (s *Session) Resume(incoming []uint16, inflight []Entry, released []bool, w
 	for _, id := range incoming {
 		s.openIncoming(id, false)
 	}
+	if len(inflight) == 0 && waiting.Messages == 0 && !s.p.LiveFirst {
+		return
+	}
+	s.begin()
 	s.backlog, s.bytes = waiting.Messages, waiting.Bytes
 	for i := range inflight {
 		inflight[i].released = released[i]
@@ -237,6 +254,9 @@ func (s *Session) repeat(limit int, now int64, fx *Effects) {
 // and fewer than room bytes have gone into fx.Out. It sets fx.Refill when the
 // store should be asked for more; the caller then calls Loaded and Pump again.
 func (s *Session) Pump(room int, now int64, fx *Effects) {
+	if s.outbound == nil {
+		return
+	}
 	limit := len(fx.Out) + room
 	s.repeat(limit, now, fx)
 	for len(s.again) == 0 && s.open() && len(fx.Out) < limit && !s.reached() {
@@ -355,7 +375,7 @@ func (s *Session) fits(n int) bool {
 // Puback handles the client's PUBACK. With a code that refuses the message the
 // delivery has ended as well. [MQTT-4.3.2-3] [MQTT-4.4.0-2]
 func (s *Session) Puback(id uint16, fx *Effects) {
-	e := s.win.get(id)
+	e := s.sent(id)
 	if e == nil || e.QoS != 1 { // [MQTT-4.3.2-3]
 		return // a stray acknowledgement hurts nobody
 	}
@@ -364,7 +384,7 @@ func (s *Session) Puback(id uint16, fx *Effects) {
 
 // Pubrec handles the client's PUBREC. [MQTT-4.3.3-3] [MQTT-4.3.3-4] [MQTT-4.4.0-2]
 func (s *Session) Pubrec(id uint16, code packet.Code, fx *Effects) {
-	e := s.win.get(id)
+	e := s.sent(id)
 	switch {
 	case e == nil || e.QoS != 2:
 		fx.Out = s.appendAck(fx.Out, packet.TypePubrel, id, packet.PacketIdentifierNotFound)
@@ -382,9 +402,17 @@ func (s *Session) Pubrec(id uint16, code packet.Code, fx *Effects) {
 // Pubcomp handles the client's PUBCOMP.
 // [MQTT-4.3.3-5]
 func (s *Session) Pubcomp(id uint16, fx *Effects) {
-	if e := s.win.get(id); e != nil && e.released {
+	if e := s.sent(id); e != nil && e.released {
 		s.finish(e, fx)
 	}
+}
+
+// sent returns the message that was sent with the identifier and not fully acknowledged, nil if there is none.
+func (s *Session) sent(id uint16) *Entry {
+	if s.outbound == nil {
+		return nil
+	}
+	return s.win.get(id)
 }
 
 func (s *Session) finish(e *Entry, fx *Effects) {
@@ -414,6 +442,7 @@ func ackFlags(t packet.Type) byte {
 // Missed counts a message that was offered to an earlier connection and went to
 // the store since: it waits there.
 func (s *Session) Missed(size int) {
+	s.begin()
 	s.backlog++
 	s.bytes += size
 }
@@ -421,18 +450,33 @@ func (s *Session) Missed(size int) {
 // Open reports whether the next message of QoS 1 or 2 would be sent at once, as
 // far as window and queue go.
 func (s *Session) Open() bool {
+	if s.outbound == nil {
+		return true
+	}
 	return s.open() && len(s.again) == 0 && s.queue.n+s.backlog+s.offered == 0
 }
 
 // End is the place in the queue behind all that waits in it now.
-func (s *Session) End() int { return s.queue.taken + s.queue.n }
+func (s *Session) End() int {
+	if s.outbound == nil {
+		return 0
+	}
+	return s.queue.taken + s.queue.n
+}
 
 // HoldBehind makes Pump stop at a place that End gave: there the caller sends
 // messages by Insert. Release ends that.
-func (s *Session) HoldBehind(place int) { s.hold, s.place = true, place }
+func (s *Session) HoldBehind(place int) {
+	s.begin()
+	s.hold, s.place = true, place
+}
 
 // Release lets Pump send all that waits.
-func (s *Session) Release() { s.hold = false }
+func (s *Session) Release() {
+	if s.outbound != nil {
+		s.hold = false
+	}
+}
 
 // reached reports whether all that waits before the place has been sent.
 func (s *Session) reached() bool { return s.hold && s.queue.taken >= s.place }
@@ -448,4 +492,6 @@ func (s *Session) Insert(e *Entry) (id uint16, ok bool) {
 }
 
 // CanInsert reports whether Insert would send.
-func (s *Session) CanInsert() bool { return s.reached() && s.open() && len(s.again) == 0 }
+func (s *Session) CanInsert() bool {
+	return s.outbound != nil && s.reached() && s.open() && len(s.again) == 0
+}

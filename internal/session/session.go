@@ -45,27 +45,35 @@ type Params struct {
 // Session is the state of one session while it is connected. The zero value is
 // not usable; see [New] and [Session.Resume].
 type Session struct {
-	p *Params // complete; other sessions may share it
+	p         *Params  // complete; other sessions may share it
+	*outbound          // nil until the first message of QoS 1 or 2; most sessions are idle, and many never get one
+	aliases   *aliases // nil until the first
 
-	// outbound
+	incoming map[uint16]bool // QoS 2 identifiers the client has opened; true: on this connection
+	opened   int32           // those that are true
+	peak     int32           // the most that incoming has held since it was made
+	unacked  int32           // inbound QoS 1 messages whose PUBACK was not handed out
+}
+
+// outbound is what was sent, or is to be, and not fully acknowledged.
+type outbound struct {
 	win     window
 	lane             // what waits, but for the past
 	past    *past    // what is to be overtaken; nil unless LiveFirst
 	hold    bool     // what is in the queue from place on waits; see HoldBehind
-	unacked int32    // inbound QoS 1 messages whose PUBACK was not handed out
 	place   int      // counts from the first entry that the queue ever had
 	offered int      // given to the caller to store; neither Filed nor withdrawn yet
 	bytes   int      // of lane, past and offered
 	flying  int      // messages sent on this connection and not fully acknowledged
 	aloft   int      // bytes of those
 	again   []uint16 // identifiers to be sent again, in order
-	aliases *aliases // nil until the first
+}
 
-	// inbound
-	incoming map[uint16]bool // QoS 2 identifiers the client has opened; true: on this connection
-	opened   int32           // those that are true
-	peak     int32           // the most that incoming has held since it was made
-	names    []string        // inbound topic aliases; index is alias-1
+// begin makes what is outbound, if there was nothing yet.
+func (s *Session) begin() {
+	if s.outbound == nil {
+		s.outbound = &outbound{win: window{rings: s.p.Rings}}
+	}
 }
 
 // New returns the state of a session without a past.
@@ -76,7 +84,7 @@ func New(p Params) *Session {
 
 // NewShared is New for sessions that share their parameters, which Complete returned and nobody changes any more: most
 // sessions have the same.
-func NewShared(p *Params) *Session { return &Session{p: p, win: window{rings: p.Rings}} }
+func NewShared(p *Params) *Session { return &Session{p: p} }
 
 // Complete returns p with the values that zero fields stand for.
 func (p Params) Complete() Params {
@@ -162,6 +170,9 @@ func (s *Session) change(fx *Effects, k ChangeKind, seq uint64, id uint16) {
 // Waiting returns how many messages wait to be sent for the first time, and
 // their bytes.
 func (s *Session) Waiting() (messages, bytes int) {
+	if s.outbound == nil {
+		return 0, 0
+	}
 	n := s.lane.waiting() + s.offered
 	if s.past != nil {
 		n += s.past.waiting()
@@ -171,7 +182,7 @@ func (s *Session) Waiting() (messages, bytes int) {
 
 // Close gives the memory of the queue back. The session is not used any more.
 func (s *Session) Close() {
-	if !s.p.Durable {
+	if s.outbound != nil && !s.p.Durable {
 		s.p.Budget.Add(-s.held())
 	}
 }
@@ -185,6 +196,9 @@ func (s *Session) held() int { return s.bytes + s.queue.n*entryBytes }
 // Doubt makes Pump ask Effects.Guard about all that waits now. What was sent before goes on without: the client may have
 // it already. [MQTT-4.4.0-1]
 func (s *Session) Doubt() {
+	if s.outbound == nil {
+		return
+	}
 	s.doubted = s.lane.waiting() + s.offered
 	if s.past != nil {
 		s.past.doubted = s.past.waiting()
@@ -192,19 +206,28 @@ func (s *Session) Doubt() {
 }
 
 // Doubted reports whether there is something to ask about.
-func (s *Session) Doubted() bool { return s.doubted > 0 || s.past != nil && s.past.doubted > 0 }
+func (s *Session) Doubted() bool {
+	return s.outbound != nil && (s.doubted > 0 || s.past != nil && s.past.doubted > 0)
+}
 
 // Pending reports whether there is something that Pump may send.
-func (s *Session) Pending() bool { return len(s.again) > 0 || s.lane.waiting() > 0 || s.past != nil }
+func (s *Session) Pending() bool {
+	return s.outbound != nil && (len(s.again) > 0 || s.lane.waiting() > 0 || s.past != nil)
+}
 
 // Inflight returns how many messages were sent and not fully acknowledged.
-func (s *Session) Inflight() int { return s.win.live }
+func (s *Session) Inflight() int {
+	if s.outbound == nil {
+		return 0
+	}
+	return s.win.live
+}
 
 // Unfinished calls yield for each message of QoS 1 and 2 that the client has
 // not acknowledged or was not sent, in order. A session that ends passes those
 // of shared subscriptions on.
 func (s *Session) Unfinished(yield func(e *Entry) bool) {
-	if s.win.each(yield) && (s.past == nil || s.past.queue.each(yield)) {
+	if s.outbound != nil && s.win.each(yield) && (s.past == nil || s.past.queue.each(yield)) {
 		s.queue.each(yield)
 	}
 }
