@@ -12,11 +12,12 @@ const (
 	// Room is how many bytes a broker may allocate between two collections, however little it remembers.
 	Room = 24 << 20
 
-	interval = time.Second
+	interval = 250 * time.Millisecond
+	pause    = 3         // quiet intervals before memory is given back
 	usual    = 100       // per cent, Go's default
 	least    = 25        // per cent
 	most     = 800       // per cent
-	calm     = 512 << 10 // bytes allocated in an interval by a broker that is quiet
+	calm     = 128 << 10 // bytes allocated in an interval by a broker that is quiet
 	worth    = 4 << 20   // bytes that are worth a collection when it is quiet
 )
 
@@ -58,7 +59,7 @@ func (k *keeper) quietNow(f figures) (giveBack bool) {
 	}
 	k.last = f.allocated
 	garbage := f.objects - f.live + f.free
-	giveBack = k.quiet >= 2 && garbage > worth && f.allocated-k.cleaned > max(worth, f.live/8)
+	giveBack = k.quiet >= pause && garbage > worth && f.allocated-k.cleaned > max(worth, f.live/8)
 	if giveBack {
 		k.cleaned = f.allocated
 	}

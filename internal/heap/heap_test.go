@@ -39,18 +39,22 @@ func TestMemoryIsGivenBackOnceAfterABurst(t *testing.T) {
 	}{
 		{100 << 20, 20 << 20, false}, // the burst
 		{1000, 20 << 20, false},      // quiet, for one interval
+		{1000, 20 << 20, false},
 		{1000, 20 << 20, true},
 		{1000, 20 << 20, false}, // not again
-		{1 << 20, 20 << 20, false},
+		{calm + 1, 20 << 20, false},
+		{1000, 20 << 20, false},
 		{1000, 20 << 20, false},
 		{1000, 20 << 20, false}, // little has happened since
 		{100 << 20, 1000, false},
+		{0, 1000, false},
 		{0, 1000, false},
 		{0, 1000, false}, // a lot has, but it is not worth it
 		{100 << 20, 20 << 20, false},
 		{100 << 20, 20 << 20, false}, // never quiet
 		{0, 20 << 20, false},
-		{0, 20 << 20, true},
+		{0, 20 << 20, false},
+		{calm, 20 << 20, true},
 	} {
 		if got := look(step.allocates, step.garbage); got != step.want {
 			t.Errorf("step %d: %v", i, got)
