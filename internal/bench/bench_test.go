@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"encoding/binary"
 	"encoding/json"
+	"net"
 	"net/http/httptest"
 	"os"
 	"strings"
@@ -109,10 +110,43 @@ func TestMistakes(t *testing.T) {
 		"need MQTT 5":                 {Scenario: "shared", URL: "mqtt://localhost", Version: packet.V311},
 		"must not be negative":        {Scenario: "pair", URL: "mqtt://localhost", Window: -1},
 		"cannot reach":                {Scenario: "pair", URL: "mqtt://127.0.0.1", Sources: []string{"::1"}},
-		"usage of process 2147483647": {Scenario: "pair", URL: "mqtt://127.0.0.1", PID: 2147483647},
+		"write mqtt://127.0.0.1:1883": {Scenario: "pair", URL: "127.0.0.1:1883"},
+		"2147483647: no such process": {Scenario: "pair", URL: "mqtt://127.0.0.1", PID: 2147483647},
 	} {
 		if _, err := Run(t.Context(), o); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%+v: %v, want %q", o, err, want)
+		}
+	}
+}
+
+// Why connections fail is said, and at once.
+func TestConnectionsThatFail(t *testing.T) {
+	urls := serve(t)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln.Close() // now nobody listens there
+	for want, o := range map[string]Options{
+		"connection refused": {Scenario: "pair", URL: "mqtt://" + ln.Addr().String()},
+		"failed to verify":   {Scenario: "pair", URL: urls["mqtts"]},
+		"WebSocket with":     {Scenario: "fanin", URL: strings.Replace(urls["mqtt"], "mqtt", "ws", 1)},
+		"the broker closed":  {Scenario: "paced", URL: strings.Replace(urls["mqtts"], "mqtts", "mqtt", 1)},
+	} {
+		o.Quiet = time.Hour
+		if _, err := Run(t.Context(), o); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%+v: %v, want %q", o, err, want)
+		}
+	}
+}
+
+// A broker that ends connections before anything is measured is not measured with those that are left.
+func TestConnectionsLostInTheWarmUp(t *testing.T) {
+	url := (&faulty{fault: func(int, []byte) [][]byte { return [][]byte{bytes.Repeat([]byte{0xff}, 8)} }}).serve(t) // no packet
+	for _, scenario := range []string{"pair", "paced"} {
+		_, err := Run(t.Context(), Options{Scenario: scenario, URL: url, Connections: 1, Messages: 20, Quiet: time.Second})
+		if err == nil || !strings.Contains(err.Error(), "lost before anything was measured: 1; client") {
+			t.Errorf("%s: %v", scenario, err)
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"strings"
 	"syscall"
 	"time"
 
@@ -34,6 +35,9 @@ const handshakeTimeout = 20 * time.Second
 // newTarget reads a URL: mqtt, mqtts, ws or wss with host, port and path, or unix with a path.
 func newTarget(ctx context.Context, o *Options) (*target, error) {
 	u, err := url.Parse(o.URL)
+	if err != nil && !strings.Contains(o.URL, "://") {
+		return nil, fmt.Errorf("broker %q: write mqtt://%[1]s", o.URL)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("broker %q: %w", o.URL, err)
 	}

@@ -1,7 +1,9 @@
 package bench
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strconv"
 	"strings"
@@ -12,16 +14,19 @@ import (
 // usageOf reads the CPU clock of a process and its files in /proc.
 func usageOf(pid int) (u usage, err error) {
 	fail := func(err error) (usage, error) { return usage{}, fmt.Errorf("usage of process %d: %w", pid, err) }
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if errors.Is(err, fs.ErrNotExist) {
+		err = syscall.ESRCH
+	}
+	if err != nil {
+		return fail(err)
+	}
 	var ts syscall.Timespec
 	clock := ^int32(pid)<<3 | 2 // clock_getcpuclockid: the scheduler's clock of a whole process
 	if _, _, errno := syscall.Syscall(syscall.SYS_CLOCK_GETTIME, uintptr(clock), uintptr(unsafe.Pointer(&ts)), 0); errno != 0 {
 		return fail(errno)
 	}
 	u.cpu = float64(ts.Nano()) / 1e9
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return fail(err)
-	}
 	// The name in parentheses may contain anything; utime and stime are the 12th and 13th field after it.
 	f := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
 	if len(f) < 13 {

@@ -113,7 +113,7 @@ func (s *Step) write(out io.Writer) {
 	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
 	defer w.Flush()
 	fmt.Fprintf(w, "\n%s\t%d %ss in %.2f s: %.0f a second\n", s.Name, s.Units, s.Unit, s.Seconds, s.PerSec)
-	if s.Sent > 0 || s.Delivered > 0 {
+	if s.Sent > 0 || s.Delivered > 0 || s.Lost > 0 {
 		fmt.Fprintf(w, "messages\tsent %d, delivered %d, lost %d, duplicated %d, out of order %d\n",
 			s.Sent, s.Delivered, s.Lost, s.Duplicated, s.Disordered)
 	}

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/binary"
@@ -184,9 +185,10 @@ func (r *run) openAtOnce(n, atOnce int, make func(i int) *link) ([]*link, error)
 			}
 		}
 		if failed == nil {
-			failed = r.await(func() int64 { return int64(up) }, func() bool {
+			err := r.await(func() int64 { return int64(up) }, func() bool {
 				return up == n || len(links) < n && up > len(links)-atOnce || failed != nil
 			})
+			failed = cmp.Or(failed, err) // why a connection failed says more
 		}
 		if errors.Is(failed, errQuiet) {
 			failed = fmt.Errorf("%d of %d connections are made and %d under way, and there is no answer for %v", up, n, len(links)-up, r.o.Quiet)
@@ -225,6 +227,14 @@ func (r *run) await(progress func() int64, done func() bool) error {
 	}
 	r.e.flush()
 	return nil
+}
+
+// warmedUp is an error if connections were lost before anything was measured: what is left is not the load that was asked for.
+func (r *run) warmedUp(err error) error {
+	if err == nil && r.broken > 0 {
+		return fmt.Errorf("connections that were lost before anything was measured: %d; %s", r.broken, r.report.Notes[0])
+	}
+	return err
 }
 
 // rest drives the engine for a while.

@@ -10,7 +10,7 @@ func (r *run) measure(each int) error {
 	r.current = "warm-up"
 	g := r.ledger
 	g.allow(warm(each))
-	if err := r.drive(); err != nil {
+	if err := r.warmedUp(r.drive()); err != nil {
 		return err
 	}
 	g.timing = true
@@ -147,7 +147,7 @@ func (r *run) paced() error {
 			s.from.due = make(map[uint16]int64)
 		}
 	}
-	if err := r.pace(warm(each)); err != nil {
+	if err := r.warmedUp(r.pace(warm(each))); err != nil {
 		return err
 	}
 	g.timing = true

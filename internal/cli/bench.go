@@ -63,6 +63,10 @@ func (c *benchCommand) run(ctx context.Context, s Streams) int {
 		o.Scenario = name
 		report, err := bench.Run(ctx, o)
 		line.clear()
+		if ctx.Err() != nil {
+			fmt.Fprintf(s.Err, "nightjar: bench: %s: interrupted\n", name)
+			return exitFailed
+		}
 		if err != nil {
 			fmt.Fprintf(s.Err, "nightjar: bench: %v\n", err)
 			return exitFailed
