@@ -15,7 +15,8 @@
 //
 // Records are only appended, so a crash can spoil nothing but the end. Open reads up to the first record that is not whole
 // and cuts the file there. Such a record was never reported as committed, unless the disk lost what it had promised to
-// keep; so what is cut is first saved in a file beside, named with ".damaged".
+// keep; so what is cut is first saved in a file beside, named with ".damaged",
+// the next ones with ".damaged-2" and so on.
 //
 // # Many at once
 //

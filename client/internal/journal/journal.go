@@ -87,12 +87,7 @@ func (j *Journal) open(replay func(Record) error) (cut Cut, err error) {
 	}
 	if rest := all[good:]; len(rest) > 0 {
 		cut.Bytes = int64(len(rest))
-		cut.Saved = j.path + ".damaged"
-		saved, _, err := writeNew(cut.Saved, rest)
-		if saved != nil {
-			saved.Close()
-		}
-		if err != nil {
+		if cut.Saved, err = j.save(rest); err != nil {
 			return cut, fmt.Errorf("save the damaged end: %w", err)
 		}
 	}
@@ -102,6 +97,31 @@ func (j *Journal) open(replay func(Record) error) (cut Cut, err error) {
 	}
 	j.file, j.size = file, int64(good)
 	return cut, j.truncate()
+}
+
+// save writes what is cut to a file of its own, and gives its name. What was saved before stays as it is; the
+// same bytes, of an Open that has come no further, are not saved again.
+func (j *Journal) save(rest []byte) (name string, err error) {
+	for n := 1; ; n++ {
+		name = j.path + ".damaged"
+		if n > 1 {
+			name = fmt.Sprintf("%s-%d", name, n)
+		}
+		had, err := os.ReadFile(name)
+		switch {
+		case err == nil && bytes.Equal(had, rest):
+			return name, nil
+		case err == nil:
+			continue
+		case !errors.Is(err, fs.ErrNotExist):
+			return name, err
+		}
+		file, _, err := writeNew(name, rest)
+		if file != nil {
+			err = errors.Join(err, file.Close())
+		}
+		return name, err
+	}
 }
 
 // replayAll reads records up to the first that is not whole, and says where that begins.

@@ -127,6 +127,32 @@ func TestDamaged(t *testing.T) {
 	}
 }
 
+// What was saved of one damage stays when there is another; the same is not saved twice.
+func TestDamagedAgain(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "j")
+	j, _, _ := load(t, path)
+	put(t, j, 1)
+	j.Close()
+	good, _ := os.ReadFile(path)
+	ends := []string{"first", "second", "third", "second"}
+	names := []string{".damaged", ".damaged-2", ".damaged-3", ".damaged-2"}
+	for i, end := range ends {
+		if err := os.WriteFile(path, append(bytes.Clone(good), end...), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		j, got, cut := load(t, path)
+		j.Close()
+		if !slices.Equal(got, want(1)) || cut.Saved != path+names[i] {
+			t.Errorf("%s: records %v, saved in %s", end, got, cut.Saved)
+		}
+	}
+	for i, end := range ends {
+		if saved, _ := os.ReadFile(path + names[i]); string(saved) != end {
+			t.Errorf("%s has %q, want %q", names[i], saved, end)
+		}
+	}
+}
+
 // A compacted journal holds the snapshot and what was appended after it.
 func TestCompact(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "j")
