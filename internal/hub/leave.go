@@ -180,8 +180,11 @@ func (h *Hub) end(c *Client, leave *departure) {
 	c.subs = subscriptions{}
 	if c.sess != nil {
 		c.sess.Unfinished(func(e *session.Entry) bool {
-			stored := c.durable != 0 && e.Seq != 0
-			if e.Share != "" && e.Message != nil && !stored && passes(e) {
+			switch {
+			case e.Share == "":
+			case c.durable != 0: // it is in the store, or will be; see remains
+				member = true
+			case e.Message != nil && passes(e):
 				leave.shared = append(leave.shared, *e)
 			}
 			return true
@@ -230,7 +233,7 @@ func (h *Hub) depart(b *transport.Batch, leave *departure) {
 		}
 	}
 	for _, c := range leave.ended {
-		r := &remains{hub: h, client: c.ID, session: c.durable}
+		r := &remains{hub: h, client: c, session: c.durable}
 		if next := r.pass(b); next != 0 {
 			h.timers.Schedule(&r.timer, r, next)
 		}

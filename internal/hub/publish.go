@@ -118,7 +118,9 @@ func (h *Hub) submit(b *transport.Batch, l *Local, from *Client, pub *message.Pu
 			p.client.withdraw(p, pub.Size())
 			continue
 		}
-		p.client.transmit(b, l, p, pub, t, uint64(recs[p.rec].(*store.Published).Seq))
+		if seq := recs[p.rec].(*store.Published).Seq; !p.client.transmit(b, l, p, pub, t, uint64(seq)) {
+			h.passUnsent(p, pub, seq)
+		}
 	}
 	if err != nil {
 		l.Stats.Dropped[StoreFailed]++
@@ -364,8 +366,9 @@ func (c *Client) enqueueAbsent(l *Local, e *session.Entry, pub *message.Publicat
 	return 1
 }
 
-// addPending notes a connected durable session whose copy waits for its record.
+// addPending notes a durable session whose copy waits for its record. c.mu is held.
 func (l *Local) addPending(c *Client, e *session.Entry, id uint16) {
+	c.pending++
 	r := c.recipient(e, id)
 	l.pending = append(l.pending, pending{client: c, epoch: c.epoch, to: r, rec: l.addRecipient(r, e.Share)})
 }
@@ -393,17 +396,20 @@ func (c *Client) frame(l *Local, ln *Link, e *session.Entry, pub *message.Public
 }
 
 // transmit sends a message that is in the window of a durable session, once it
-// is durable; or sees whether one that went to the store can be sent already.
-func (c *Client) transmit(b *transport.Batch, l *Local, p *pending, pub *message.Publication, t store.Ticket, seq uint64) {
+// is durable; or sees whether one that went to the store can be sent already. It
+// reports false if the session has ended, and nobody else will give the message to
+// another member of its group.
+func (c *Client) transmit(b *transport.Batch, l *Local, p *pending, pub *message.Publication, t store.Ticket, seq uint64) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.pending--
 	id := p.to.PacketID
 	if id == 0 || c.epoch != p.epoch {
 		c.noteExpiry(pub.Expires, b.Now)
 	}
 	ln := c.link.Load()
-	if ln == nil || c.sess == nil {
-		return // it waits in the store
+	if ln == nil || c.sess == nil { // it waits in the store; remains takes what has an identifier for sent
+		return !c.ended || p.to.Share == "" || id == 0 || p.to.QoS == 1
 	}
 	if c.epoch != p.epoch || id == 0 {
 		if c.epoch != p.epoch {
@@ -412,17 +418,19 @@ func (c *Client) transmit(b *transport.Batch, l *Local, p *pending, pub *message
 			c.sess.Filed()
 		}
 		c.pump(b, l)
-		return
+		return true
 	}
 	c.sess.Stored(id, seq)
 	e := session.Entry{QoS: p.to.QoS, Retain: p.to.Retain, IDs: p.to.IDs}
 	c.emit(b, t, c.frame(l, ln, &e, pub, id), 0)
+	return true
 }
 
 // withdraw undoes an offer whose submission failed.
 func (c *Client) withdraw(p *pending, size int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.pending--
 	switch {
 	case c.epoch != p.epoch:
 	case c.sess != nil:

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"github.com/nightjarmq/nightjar/internal/message"
 	"github.com/nightjarmq/nightjar/internal/session"
 	"github.com/nightjarmq/nightjar/internal/store"
 	"github.com/nightjarmq/nightjar/internal/timer"
@@ -13,7 +14,7 @@ import (
 // is left: the session is there still, and its time is over. [MQTT-4.8.2-5]
 type remains struct {
 	hub     *Hub
-	client  string
+	client  *Client
 	session store.SessionID
 	begun   bool      // what was sent has been passed on
 	after   store.Seq // behind which the queue goes on
@@ -38,7 +39,7 @@ func (r *remains) pass(b *transport.Batch) (next int64) {
 	more, err := r.piece(b)
 	switch {
 	case err != nil:
-		r.hub.log.Error("what an ended session has left for others waits", "client", r.client, "err", err)
+		r.hub.log.Error("what an ended session has left for others waits", "client", r.client.ID, "err", err)
 		return b.Now + remainsRetry
 	case more:
 		return b.Now + timer.Tick
@@ -50,6 +51,9 @@ func (r *remains) pass(b *transport.Batch) (next int64) {
 
 func (r *remains) piece(b *transport.Batch) (more bool, err error) {
 	if !r.begun {
+		if r.client.unfiled() {
+			return true, nil
+		}
 		sent, err := r.hub.store.Resume(r.session)
 		if err == nil {
 			err = r.give(b, sent.Inflight)
@@ -68,6 +72,25 @@ func (r *remains) piece(b *transport.Batch) (more bool, err error) {
 	}
 	r.after = list[len(list)-1].Seq
 	return true, nil
+}
+
+// unfiled reports whether a message that the client took before its session ended
+// is not in the store yet. It will be in a moment: its publisher has it in hand.
+func (c *Client) unfiled() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.pending > 0
+}
+
+// passUnsent passes on a message of QoS 2 that has the identifier of a session that
+// has ended, which it was never sent with.
+func (h *Hub) passUnsent(p *pending, pub *message.Publication, seq store.Seq) {
+	e := session.Entry{Message: pub.Keep(), QoS: p.to.QoS, Share: p.to.Share}
+	h.with(func(b *transport.Batch) { // not the batch in which it is being published
+		if err := h.passOn(b, &e, store.Done{Session: p.to.Session, Seq: seq}); err != nil {
+			h.log.Error("pass on a shared message", "err", err)
+		}
+	})
 }
 
 // give passes on what others may have. After an error it is called again with what is

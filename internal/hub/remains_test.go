@@ -6,7 +6,10 @@ import (
 	"strconv"
 	"testing"
 
+	"github.com/nightjarmq/nightjar/internal/message"
+	"github.com/nightjarmq/nightjar/internal/session"
 	"github.com/nightjarmq/nightjar/internal/store"
+	"github.com/nightjarmq/nightjar/internal/transport"
 	"github.com/nightjarmq/nightjar/packet"
 )
 
@@ -106,6 +109,90 @@ func TestRemainsFull(t *testing.T) {
 		wantOrder(t, s, heir, 10)
 		if st := s.Stats(); st.Sessions != 1 || a.Find("heir").waiting != 10 {
 			t.Errorf("the store has %+v, and %d messages wait for the heir", st, a.Find("heir").waiting)
+		}
+	})
+}
+
+// during is a store that does something, once, before it takes the message for a session.
+type during struct {
+	store.Store
+	session store.SessionID
+	do      func()
+}
+
+func (d *during) Submit(recs ...store.Record) (store.Ticket, error) {
+	if p, ok := recs[0].(*store.Published); ok && d.do != nil && len(p.To) == 1 && p.To[0].Session == d.session {
+		do := d.do
+		d.do = nil
+		do()
+	}
+	return d.Store.Submit(recs...)
+}
+
+// TestOfferedAsSessionEnds: a member takes a message, and its session ends before the
+// store has it. Another member gets it. [MQTT-4.8.2-5]
+func TestOfferedAsSessionEnds(t *testing.T) {
+	stores(t, func(t *testing.T, s store.Store, _ func() store.Store) {
+		d := &during{Store: s, session: member(t, s, "c", 60)}
+		heir := member(t, s, "heir", NeverExpires)
+		a := newAway(t, d, Limits{})
+		timers := a.batch
+		ended := false
+		d.do = func() {
+			other := a.batch
+			a.batch = timers
+			a.pass(61_000)
+			a.batch = other
+			ended = a.Find("c") == nil
+		}
+		a.batch = &transport.Batch{Now: a.now, Local: a.NewLocal()}
+		for i := range 4 { // one of them is for c
+			a.publish(t, strconv.Itoa(i), 0)
+		}
+		if !ended {
+			t.Fatal("the session has not ended while a message was on its way to it")
+		}
+		a.pass(1_000)
+		list, err := s.Queue(nil, heir, 0, 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := map[string]int{}
+		for _, e := range list {
+			got[string(e.Message.Payload)]++
+		}
+		if fmt.Sprint(got) != "map[0:1 1:1 2:1 3:1]" {
+			t.Errorf("the heir has %v", got)
+		}
+		if st := s.Stats(); st.Sessions != 1 || st.Queued != 4 {
+			t.Errorf("the store has %+v", st)
+		}
+	})
+}
+
+// TestIdentifierAsSessionEnds: likewise, but with QoS 2 and an identifier of the session
+// that ends: it was never sent with it, so another member may have it. [MQTT-4.8.2-5]
+func TestIdentifierAsSessionEnds(t *testing.T) {
+	stores(t, func(t *testing.T, s store.Store, _ func() store.Store) {
+		member(t, s, "c", 60)
+		heir := member(t, s, "heir", NeverExpires)
+		a := newAway(t, s, Limits{})
+		b := &transport.Batch{Now: a.now, Local: a.NewLocal()}
+		l := local(b)
+		l.Pub.SetKept(&message.Message{Topic: "t", Payload: []byte("0"), QoS: 2}, a.now)
+		l.begin()
+		c := a.Find("c")
+		c.mu.Lock()
+		l.addPending(c, &session.Entry{QoS: 2, Share: "g/t"}, 5)
+		c.mu.Unlock()
+		a.pass(61_000)
+		if _, err := a.submit(b, l, nil, &l.Pub, 0); err != nil {
+			t.Fatal(err)
+		}
+		a.pass(1_000)
+		wantOrder(t, s, heir, 1)
+		if st := s.Stats(); st.Sessions != 1 || st.Queued != 1 {
+			t.Errorf("the store has %+v", st)
 		}
 	})
 }
