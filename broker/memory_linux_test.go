@@ -30,8 +30,8 @@ func TestMemoryBudgets(t *testing.T) {
 		files        int // bytes on the disk each, with room for a log whose content is in a table already
 		make         func(t *testing.T, addr string, from, to int)
 	}{
-		{"connection with a subscription", 2000, 1125, 1125, 0, idleConnections},
-		{"session that is away, with a subscription", 1000, 1050, 950, 700, awaySessions},
+		{"connection with a subscription", 2000, 1075, 1075, 0, idleConnections},
+		{"session that is away, with a subscription", 1000, 1000, 900, 700, awaySessions},
 		{"subscription", 20_000, 600, 550, 150, subscriptions},
 		{"retained message of 64 bytes", 20_000, 550, 550, 300, retainedMessages},
 		{"queued message of 64 bytes", 20_000, 260, 100, 250, queuedMessages},

@@ -38,10 +38,11 @@ type Client struct {
 	willAt  int64            // unix ms at which the will is due; 0: not waiting
 	endAt   int64            // unix ms at which the absent session ends; 0: never
 	subs    subscriptions
-	held    *line // output that waits for the disk; nil while nothing does
-	replays replays
-	waiting int // messages queued while absent
-	bytes   int // their size
+	held    *line    // output that waits for the disk; nil while nothing does
+	replays *replays // nil: none
+	turns   uint64   // counts subscriptions and SUBSCRIBEs
+	waiting int      // messages queued while absent
+	bytes   int      // their size
 	timer   timer.Entry
 
 	expiring *expiring // nil: nothing that waits in the store is known to expire

@@ -287,13 +287,14 @@ type Local struct {
 	pending   []pending
 	changes   changes
 	scratch   []byte
-	reason    string // why the packet under way is refused, for its acknowledgement
-	mounted   []byte // the topic under way, behind its mount point
-	sharing   bool   // a message is being offered to the members of a shared subscription
-	pressing  bool   // and none has room
-	evicted   int64  // messages given up for newer ones, not yet in Stats
-	looks     int    // how many retained topics may still be looked at; see mostLooks
-	swept     int64  // unix ms of the last look at the route cache
+	replays   *replays // to use again; nil: none
+	reason    string   // why the packet under way is refused, for its acknowledgement
+	mounted   []byte   // the topic under way, behind its mount point
+	sharing   bool     // a message is being offered to the members of a shared subscription
+	pressing  bool     // and none has room
+	evicted   int64    // messages given up for newer ones, not yet in Stats
+	looks     int      // how many retained topics may still be looked at; see mostLooks
+	swept     int64    // unix ms of the last look at the route cache
 	total     Counters
 }
 

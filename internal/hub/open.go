@@ -247,7 +247,7 @@ func (h *Hub) detach(c *Client) {
 	c.waiting, c.bytes = c.sess.Waiting()
 	c.sess.Close()
 	c.link.Store(nil)
-	c.sess, c.held, c.replays.list, c.replays.inLine = nil, nil, nil, 0
+	c.sess, c.held, c.replays = nil, nil, nil
 	h.countConnected(-1)
 }
 

@@ -84,7 +84,11 @@ func (c *Client) replayRetained(b *transport.Batch, l *Local, ln *Link) (full bo
 		if !done {
 			return full
 		}
-		if c.replays.pop(); inLine {
+		if c.replays.pop(); c.replays.len() == 0 {
+			*c.replays = replays{}
+			c.replays, l.replays = nil, c.replays
+		}
+		if inLine {
 			return false
 		}
 	}
@@ -153,30 +157,35 @@ func (c *Client) sendRetained(b *transport.Batch, l *Local, ln *Link, r *replay,
 }
 
 // replays are those of one client, in the order of its SUBSCRIBEs. However many
-// there are, none is looked at more often than it is sent from.
+// there are, none is looked at more often than it is sent from. A nil replays is
+// empty.
 type replays struct {
 	list   []replay
-	inLine int    // the first of list that is inLine, or len(list)
-	last   uint64 // counts subscriptions and SUBSCRIBEs
+	inLine int // the first of list that is inLine, or len(list)
 }
 
 // manyReplays is how many more replays than subscriptions may wait before those
 // are left out that a later SUBSCRIBE of the same filter repeats.
 const manyReplays = 1000
 
-func (rs *replays) len() int { return len(rs.list) }
+func (rs *replays) len() int {
+	if rs == nil {
+		return 0
+	}
+	return len(rs.list)
+}
 
 // first returns the first replay, nil if there is none. It is valid until the
 // next change.
 func (rs *replays) first() *replay {
-	if len(rs.list) == 0 {
+	if rs.len() == 0 {
 		return nil
 	}
 	return &rs.list[0]
 }
 
 func (rs *replays) firstInLine() *replay {
-	if rs.inLine == len(rs.list) {
+	if rs == nil || rs.inLine == len(rs.list) {
 		return nil
 	}
 	return &rs.list[rs.inLine]
@@ -190,9 +199,7 @@ func (rs *replays) push(r replay) {
 // pop forgets the first.
 func (rs *replays) pop() {
 	rs.list[0] = replay{}
-	if rs.list = rs.list[1:]; len(rs.list) == 0 {
-		rs.list = nil
-	}
+	rs.list = rs.list[1:]
 	rs.seek(max(rs.inLine-1, 0))
 }
 
@@ -205,7 +212,7 @@ func (rs *replays) seek(from int) {
 // thin leaves out what is not to be sent any more, and of those that were not
 // begun what comes again later, if there are many.
 func (rs *replays) thin(subs *subscriptions) {
-	if len(rs.list) < 2*len(subs.list)+manyReplays {
+	if rs.len() < 2*len(subs.list)+manyReplays {
 		return
 	}
 	rs.list = slices.DeleteFunc(rs.list, func(r replay) bool {

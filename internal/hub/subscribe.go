@@ -141,8 +141,8 @@ func mounted(f topic.Filter, mount string) topic.Filter {
 // subscribe adds the subscription and reports whether it replaced one.
 // [MQTT-3.8.4-3]
 func (c *Client) subscribe(s subscription) (existed bool) {
-	c.replays.last++
-	s.born = c.replays.last
+	c.turns++
+	s.born = c.turns
 	c.subs.set(s)
 	existed = c.hub.routes.Subscribe(c, s.filter, s.options)
 	if s.filter.Share != "" && !existed {
@@ -181,8 +181,8 @@ func (c *Client) reply(b *transport.Batch, l *Local, t store.Ticket, answer []by
 // goes on after a crash has them; all others are sent while there is room.
 func (c *Client) bring(b *transport.Batch, l *Local, s *subscription) {
 	sub := c.subs.get(s.filter.Filter)
-	c.replays.last++
-	sub.turn = c.replays.last
+	c.turns++
+	sub.turn = c.turns
 	r := replay{
 		born: sub.born, turn: sub.turn,
 		filter: s.filter.Filter, last: c.hub.retained.Last(), stored: c.durable != 0 && s.options.QoS > 0, qos: s.options.QoS,
@@ -193,6 +193,11 @@ func (c *Client) bring(b *transport.Batch, l *Local, s *subscription) {
 	}
 	if r.stored {
 		c.queueAll(b, l, &r)
+	}
+	if c.replays == nil {
+		if c.replays, l.replays = l.replays, nil; c.replays == nil {
+			c.replays = new(replays)
+		}
 	}
 	c.replays.push(r)
 }
