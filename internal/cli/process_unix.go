@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"syscall"
+
+	"github.com/nightjarmq/nightjar/internal/store/disk"
 )
 
 // controlSignals are the signals that do not end the broker.
@@ -108,7 +110,7 @@ func groupsOf(u *user.User, gid int) ([]int, error) {
 }
 
 // giveTo makes the user the owner of a path and all in it. The data directory is
-// made if it is not there.
+// made if it is not there. A directory of others, named by mistake, stays theirs.
 func giveTo(path string, uid, gid int) error {
 	if path == "" {
 		return nil
@@ -121,12 +123,42 @@ func giveTo(path string, uid, gid int) error {
 			return err
 		}
 	}
+	if err := ownDirectory(path); err != nil {
+		return err
+	}
 	return filepath.WalkDir(path, func(p string, _ fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
 		return os.Lchown(p, uid, gid)
 	})
+}
+
+// ownDirectory is an error if path is a directory with something in it and
+// without a store.
+func ownDirectory(path string) error {
+	list, err := os.ReadDir(path)
+	if errors.Is(err, syscall.ENOTDIR) {
+		return nil // a file
+	}
+	if err != nil {
+		return err
+	}
+	other := ""
+	for _, e := range list {
+		switch e.Name() {
+		case "LOCK": // stays when the files are set aside
+			return nil
+		case "lost+found": // of a file system of its own
+		default:
+			other = e.Name()
+		}
+	}
+	store, _ := filepath.Glob(filepath.Join(path, disk.Files, "MANIFEST-*")) // the pattern is well formed
+	if other != "" && len(store) == 0 {                                      // else it was just restored
+		return fmt.Errorf("it holds other things, as %s, and no store: name a directory for the broker alone", other)
+	}
+	return nil
 }
 
 // background starts the program again, in a session of its own.
