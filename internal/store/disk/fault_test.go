@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
@@ -222,6 +223,9 @@ func TestFullDisk(t *testing.T) {
 		if w.failedErr() != nil {
 			t.Fatalf("a full disk fenced the store: %v", w.failedErr())
 		}
+		if err := s.Checkpoint("copy"); !errors.Is(err, store.ErrNoSpace) {
+			t.Errorf("a copy on a full disk: %v", err)
+		}
 		f.set(0, false, nil) // there is space
 		last := store.Ticket(len(h.log) - 1)
 		if err := w.wait(last); err != nil {
@@ -250,6 +254,27 @@ func TestFullDisk(t *testing.T) {
 		if err := again.Close(); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// TestFullDiskIsToldOnce: that there is still no space is no news.
+func TestFullDiskIsToldOnce(t *testing.T) {
+	f := newFaultFS(vfs.NewMem(), time.Microsecond, func(err error) { t.Error(err) })
+	f.running.Store(true)
+	var told []error
+	f.onFull = func(err error) { told = append(told, err) }
+	tries := 0
+	err := f.patiently(func() error {
+		if tries++; tries > 1 && !f.full() {
+			t.Error("not full while an operation waits for space")
+		}
+		if tries < 6 {
+			return syscall.ENOSPC
+		}
+		return nil
+	})
+	if err != nil || tries != 6 || !slices.Equal(told, []error{syscall.ENOSPC, nil}) || f.full() {
+		t.Errorf("%v after %d tries, told %v", err, tries, told)
 	}
 }
 

@@ -82,14 +82,27 @@ func (f *faultFS) change(op func() error) error {
 // patiently runs op again for as long as it fails for want of something that
 // comes back.
 func (f *faultFS) patiently(op func() error) error {
-	for waited := true; ; {
-		err := op()
-		if err == nil || !waited || !isFull(err) && !isOutOfFiles(err) || !f.running.Load() {
-			return err
-		}
-		waited = f.wait(err)
+	err := op()
+	if !passes(err) || !f.running.Load() {
+		return err
 	}
+	if f.waiting.Add(1) == 1 {
+		f.onFull(err)
+	}
+	defer func() {
+		if f.waiting.Add(-1) == 0 {
+			f.onFull(nil)
+		}
+	}()
+	for waited := true; waited && passes(err) && f.running.Load(); {
+		waited = f.wait()
+		err = op()
+	}
+	return err
 }
+
+// passes reports whether err is want of something that comes back.
+func passes(err error) bool { return isFull(err) || isOutOfFiles(err) }
 
 func isFull(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
@@ -141,18 +154,10 @@ func (f *faultFS) changed(err error) error {
 	return err
 }
 
-// wait waits for a while, because of err. It returns false when to wait any longer is of no use.
-func (f *faultFS) wait(err error) bool {
-	if f.waiting.Add(1) == 1 {
-		f.onFull(err)
-	}
+// wait waits for a while. It returns false when to wait any longer is of no use.
+func (f *faultFS) wait() bool {
 	t := time.NewTimer(f.retry)
 	defer t.Stop()
-	defer func() {
-		if f.waiting.Add(-1) == 0 {
-			f.onFull(nil)
-		}
-	}()
 	select {
 	case <-t.C:
 		return true
