@@ -116,6 +116,10 @@ func openView(data string) (*disk.View, error) {
 		return nil, fmt.Errorf("a broker has the store and does not answer in %s: %w", filepath.Join(data, "control"), err)
 	case errors.Is(err, disk.ErrNewer):
 		return nil, fmt.Errorf("%w (use that version)", err)
+	case errors.Is(err, disk.ErrOlder):
+		return nil, fmt.Errorf("%w (start the broker there once, which brings it up to date)", err)
+	case errors.Is(err, syscall.ENOTDIR):
+		return nil, fmt.Errorf("%s is a file: name the directory of the store with --data", data)
 	case errors.Is(err, fs.ErrPermission):
 		return nil, fmt.Errorf("%w (be the user of the broker, or root)", err)
 	case errors.Is(err, syscall.EROFS):

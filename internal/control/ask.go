@@ -20,8 +20,11 @@ var ErrNotRunning = errors.New("no broker runs there")
 func ask(ctx context.Context, dir, verb string) (*bufio.Reader, func(), error) {
 	conn, err := new(net.Dialer).DialContext(ctx, "unix", filepath.Join(dir, name))
 	switch {
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.EINVAL): // EINVAL: the path is too long for a socket
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.EINVAL), // EINVAL: the path is too long for a socket
+		errors.Is(err, syscall.ENOTDIR):
 		return nil, nil, ErrNotRunning
+	case errors.Is(err, fs.ErrPermission):
+		return nil, nil, fmt.Errorf("ask the broker: %w (be the user that it runs as, or root)", err)
 	case err != nil:
 		return nil, nil, fmt.Errorf("ask the broker: %w", err)
 	}

@@ -228,7 +228,9 @@ func (s *Store) fence(err error) {
 		return
 	}
 	close(s.fenced)
-	s.log.Error("the store is fenced: nothing more is stored until it is opened again", "dir", s.dir, "err", err)
+	if s.fs.running.Load() { // or Open returns it
+		s.log.Error("the store is fenced: nothing more is stored until it is opened again", "dir", s.dir, "err", err)
+	}
 	go s.tell(f) // Close waits for it
 }
 

@@ -3,6 +3,7 @@ package disk
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -139,7 +140,7 @@ func TestOldVersion(t *testing.T) {
 	if err := makeOld(s); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := OpenView("data", Options{FS: fs}); err == nil || !strings.Contains(err.Error(), "start the broker with it once") {
+	if _, err := OpenView("data", Options{FS: fs}); !errors.Is(err, ErrOlder) {
 		t.Errorf("OpenView of an old version: %v", err)
 	}
 	for range 2 {

@@ -18,6 +18,10 @@ const version = 2
 // ErrNewer: a newer version of the program has written the directory.
 var ErrNewer = errors.New("written by a newer version of Nightjar")
 
+// ErrOlder: an older version of the program has written the directory, and to
+// look is not enough: [Open] brings it up to date.
+var ErrOlder = errors.New("written by an older version of Nightjar")
+
 // open locks the directory, opens Pebble, and builds the index.
 func (s *Store) open() error {
 	if err := makeDir(s.fs, s.dir); err != nil {

@@ -17,7 +17,7 @@ type View struct {
 }
 
 // OpenView reads the whole store in dir, which checks it. It locks the
-// directory. The errors are [ErrLocked], [ErrNewer], [os.ErrNotExist], those of
+// directory. The errors are [ErrLocked], [ErrNewer], [ErrOlder], [os.ErrNotExist], those of
 // damage, and those of the file system.
 func OpenView(dir string, o Options) (*View, error) {
 	v := &View{s: newStore(dir, o)}
@@ -47,7 +47,7 @@ func (v *View) open() (err error) {
 	case n > version:
 		return fmt.Errorf("%w: it has version %d, this program knows %d", ErrNewer, n, version)
 	case there && n < version:
-		return fmt.Errorf("it has version %d, this program knows %d: start the broker with it once, which brings it up to date", n, version)
+		return fmt.Errorf("%w: it has version %d, this program knows %d", ErrOlder, n, version)
 	}
 	st := newState()
 	l := loader{state: &st, progress: s.opts.Progress}
