@@ -111,6 +111,10 @@ func openView(data string) (*disk.View, error) {
 	v, err := disk.OpenView(data, disk.Options{})
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
+		below := filepath.Join(data, "nightjar") // as a mosquitto.conf has it
+		if _, err := os.Stat(filepath.Join(below, disk.Files)); err == nil {
+			return nil, fmt.Errorf("%s holds no store, but %s does: name that with --data", data, below)
+		}
 		return nil, fmt.Errorf("%s holds no store: name its directory with --data", data)
 	case errors.Is(err, disk.ErrLocked):
 		return nil, fmt.Errorf("a broker has the store and does not answer in %s: %w", filepath.Join(data, "control"), err)

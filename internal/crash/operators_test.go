@@ -256,6 +256,10 @@ func TestOperatorsRefuse(t *testing.T) {
 	s.refused(fmt.Sprintf("in use by process %d", s.p.cmd.Process.Pid), "serve", "--listen", "mqtt://127.0.0.1:0", "--data", s.data)
 	s.refused("leave one of them out", "serve", "--durability", "none", "--data", s.data)
 	s.refused("is not a whole backup", "restore", t.TempDir(), "--data", nothing)
+	file, above := filepath.Join(backup, "SHA256SUMS"), t.TempDir()
+	s.refused("is a file: name the directory of the store", "inspect", "--data", file)
+	s.must("restore", backup, "--data", filepath.Join(above, "nightjar"))
+	s.refused(filepath.Join(above, "nightjar")+" does", "inspect", "--data", above)
 	if err := os.Remove(filepath.Join(s.data, "control")); err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package script
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"strings"
@@ -97,7 +98,7 @@ func (s *Script) line(n int, line string) error {
 		s.Broker = append(s.Broker, words[1:]...)
 		return nil
 	default:
-		return fmt.Errorf("this is no step")
+		return errors.New(`this is no step: write "NAME> PACKET", "NAME< PACKET", "NAME!", "NAME drops", "advance 5s", "broker stops", or # before a comment`)
 	}
 	s.Steps = append(s.Steps, st)
 	return nil
