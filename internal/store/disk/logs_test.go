@@ -10,7 +10,9 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+	"github.com/cockroachdb/pebble/v2/wal"
 
+	"github.com/nightjarmq/nightjar/internal/message"
 	"github.com/nightjarmq/nightjar/internal/store"
 	"github.com/nightjarmq/nightjar/internal/store/storetest"
 )
@@ -128,7 +130,7 @@ func batchEnds(b []byte, log uint32) []int {
 			break
 		}
 		at += c.len
-		if c.kind == chunkFull || c.kind == chunkLast {
+		if c.ends() {
 			ends = append(ends, at)
 		}
 	}
@@ -184,5 +186,35 @@ func TestDamagedFirstLog(t *testing.T) {
 	t.Log(outcomes)
 	if outcomes["found, a former state"] == 0 {
 		t.Errorf("the damage did this: %v", outcomes)
+	}
+}
+
+// TestWitnessAcrossBlocks: a batch is known by its number also where that lies in two blocks of the log. Else the log that
+// follows would seem to follow on another one.
+func TestWitnessAcrossBlocks(t *testing.T) {
+	for size := logBlock - 300; size < logBlock; size += 5 {
+		fs := vfs.NewMem()
+		s := mustOpen(t, "data", Options{FS: fs})
+		w := newWindow(s)
+		for range 2 { // the log of a new store has other chunks than those that follow
+			ticket, err := s.Submit(&store.Published{Retain: true, Message: &message.Message{Topic: "t", Payload: make([]byte, size)}})
+			if err == nil {
+				err = w.wait(ticket)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		logs, err := wal.Scan(wal.Dir{FS: fs, Dirname: "data/db"})
+		if err != nil || len(logs) != 1 {
+			t.Fatalf("logs %v, %v", logs, err)
+		}
+		_, name := logs[0].SegmentLocation(0)
+		if r := readable(content(t, fs, name), uint32(logs[0].Num)); r.first != 1 || r.last != 2 {
+			t.Errorf("payload of %d bytes: batches %d to %d, want 1 to 2", size, r.first, r.last)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

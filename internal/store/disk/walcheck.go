@@ -54,11 +54,24 @@ const (
 
 // chunk is a chunk that could be read.
 type chunk struct {
-	kind         byte // as in all logs but the first
-	len          int  // with its header
-	payload      []byte
-	witnesses    bool // a batch ends in it, with a witness
-	num, durable uint64
+	kind    byte // as in all logs but the first
+	len     int  // with its header
+	payload []byte
+}
+
+// begins reports whether a batch begins in the chunk.
+func (c *chunk) begins() bool { return c.kind == chunkFull || c.kind == chunkFirst }
+
+// ends reports whether a batch ends with the chunk.
+func (c *chunk) ends() bool { return c.kind == chunkFull || c.kind == chunkLast }
+
+// readWitness reads the witness that the end of a batch is.
+func readWitness(end []byte) (num, durable uint64, ok bool) {
+	if len(end) < witnessLen {
+		return 0, 0, false
+	}
+	w := end[len(end)-witnessLen:]
+	return binary.BigEndian.Uint64(w[8:]), binary.BigEndian.Uint64(w[16:]), bytes.HasPrefix(w, witnessMagic)
 }
 
 // readChunk reads what is at an offset of a log.
@@ -83,11 +96,6 @@ func readChunk(b []byte, at int, log uint32) (c chunk, ok bool) {
 		return c, false
 	}
 	c.payload = b[at+header : at+c.len]
-	if (c.kind == chunkFull || c.kind == chunkLast) && len(c.payload) >= witnessLen {
-		w := c.payload[len(c.payload)-witnessLen:]
-		c.witnesses = bytes.HasPrefix(w, witnessMagic)
-		c.num, c.durable = binary.BigEndian.Uint64(w[8:]), binary.BigEndian.Uint64(w[16:])
-	}
 	return c, true
 }
 
@@ -193,14 +201,19 @@ type readPart struct {
 }
 
 func readable(b []byte, log uint32) (r readPart) {
+	var end []byte // of the batch at hand: a witness may begin in one block and end in the next
 	for ; r.end < len(b); r.end = nextChunk(b, r.end) {
 		c, ok := readChunk(b, r.end, log)
 		if !ok {
 			return r
 		}
-		if c.witnesses {
-			if r.last = c.num; r.first == 0 {
-				r.first = c.num
+		if c.begins() {
+			end = end[:0]
+		}
+		end = append(end, c.payload[max(0, len(c.payload)-witnessLen):]...)
+		if num, _, ok := readWitness(end); ok && c.ends() {
+			if r.last = num; r.first == 0 {
+				r.first = num
 			}
 		}
 		r.end += c.len
@@ -213,16 +226,20 @@ func readable(b []byte, log uint32) (r readPart) {
 func witnessed(b []byte, log uint32, end int, num uint64) bool {
 	for at := end + 1; at+oldHeader <= len(b); at++ {
 		c, ok := readChunk(b, at, log)
-		if !ok || !c.witnesses {
+		if !ok || !c.ends() {
 			continue
 		}
-		if num == 0 && c.num == 1 { // what is before it was synced by the start
+		its, durable, ok := readWitness(c.payload)
+		if !ok {
+			continue
+		}
+		if num == 0 && its == 1 { // what is before it was synced by the start
 			return true
 		}
 		if num == 0 { // the log's first batch is lost, and that before this one
-			num = c.num - 2
+			num = its - 2
 		}
-		if c.durable > num {
+		if durable > num {
 			return true
 		}
 	}
@@ -238,11 +255,11 @@ func readBatches(b []byte, log uint32, f func(batch []byte) error) error {
 		if !ok {
 			return nil
 		}
-		if c.kind == chunkFull || c.kind == chunkFirst {
+		if c.begins() {
 			batch = nil
 		}
 		batch = append(batch, c.payload...)
-		if c.kind == chunkFull || c.kind == chunkLast {
+		if c.ends() {
 			if err := f(batch); err != nil {
 				return err
 			}
