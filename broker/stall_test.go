@@ -103,7 +103,9 @@ func TestStall(t *testing.T) {
 }
 
 // TestFencedStore: an fsync fails. What hung on it is not acknowledged, but its
-// connection closed; nothing is stored any more; and QoS 0 lives on.
+// connection closed; nothing is stored any more; and QoS 0 lives on. A message of
+// QoS 2 whose identifier cannot be stored reaches nobody, because it comes again.
+// [MQTT-4.3.3-10]
 func TestFencedStore(t *testing.T) {
 	s := new(syncs)
 	b := onDisk(t, s)
@@ -113,6 +115,8 @@ func TestFencedStore(t *testing.T) {
 	exchange(t, c, &packet.Subscribe{PacketID: 1, Filters: []packet.SubscribeFilter{{Filter: "live"}}}, "\x90\x04\x00\x01\x00\x00")
 	exchange(t, w, &packet.Connect{Version: packet.V5, ClientID: "w", CleanStart: true}, "")
 	read(t, w)
+	twice := pipe(t, b)
+	exchange(t, twice, &packet.Connect{Version: packet.V311, ClientID: "twice"}, "\x20\x02\x00\x00")
 	s.set(func() error { return syscall.EIO })
 	kept := &packet.Publish{Topic: []byte("kept"), Payload: []byte("x"), QoS: 1, PacketID: 2, Retain: true}
 	exchange(t, w, kept, "")
@@ -121,6 +125,10 @@ func TestFencedStore(t *testing.T) {
 	}
 	s.set(nil) // an fsync that succeeds later means nothing
 	exchange(t, c, kept, "\x40\x03\x00\x02\x83")
+	exchange(t, twice, &packet.Publish{Topic: []byte("live"), Payload: []byte("x"), QoS: 2, PacketID: 3}, "")
+	if n, err := twice.Read(make([]byte, 10)); n > 0 {
+		t.Errorf("a message that was not stored is answered with %d bytes, %v", n, err)
+	}
 	exchange(t, c, &packet.Publish{Topic: []byte("live"), Payload: []byte("y")}, "\x30\x08\x00\x04live\x00y")
 	late := pipe(t, b)
 	exchange(t, late, &packet.Connect{Version: packet.V5, ClientID: "late", SessionExpiry: packet.Some[uint32](60)}, "")

@@ -42,6 +42,13 @@ func (h *Hub) Publish(b *transport.Batch, from *Client, pub *message.Publication
 		l.reason = fmt.Sprintf("the payload is longer than %d bytes", most)
 		return packet.QuotaExceeded, 0, nil
 	}
+	if from != nil && from.durable != 0 && incoming != 0 { // once it is delivered, the identifier must be known [MQTT-4.3.3-10]
+		if err := h.store.Refusal(); err != nil {
+			l.Stats.Dropped[StoreFailed]++
+			l.reason = "it cannot be stored at present"
+			return refusal(err), 0, fmt.Errorf("store message for %q: %w", pub.Topic, err)
+		}
+	}
 	if from != nil && h.isCommand(pub.Topic) {
 		return h.command(b, l, from, pub, incoming)
 	}

@@ -45,6 +45,16 @@ func (m *Memory) NewSession() SessionID {
 // SubmitLater implements [Store]; it is Submit.
 func (m *Memory) SubmitLater(recs ...Record) (Ticket, error) { return m.Submit(recs...) }
 
+// Refusal implements [Store].
+func (m *Memory) Refusal() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return ErrClosed
+	}
+	return nil
+}
+
 // Submit implements [Store]. The only error is [ErrClosed].
 func (m *Memory) Submit(recs ...Record) (Ticket, error) {
 	m.mu.Lock()

@@ -44,6 +44,9 @@ type Store interface {
 	// durable together with the next Submit: they may take a while, or wait for it.
 	SubmitLater(recs ...Record) (Ticket, error)
 
+	// Refusal returns the error that Submit would return now, nil if it would not.
+	Refusal() error
+
 	// Durable returns the highest ticket that is on stable storage with all
 	// before it.
 	Durable() Ticket

@@ -238,6 +238,13 @@ func (s *Store) SubmitLater(recs ...store.Record) (store.Ticket, error) {
 	return t, err
 }
 
+// Refusal implements [store.Store].
+func (s *Store) Refusal() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.refuse()
+}
+
 // submit adds the records to the batch at hand. mu is held.
 func (s *Store) submit(recs []store.Record) (store.Ticket, error) {
 	if err := s.refuse(); err != nil {
