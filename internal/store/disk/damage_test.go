@@ -162,6 +162,31 @@ func flipStep(total int) int {
 	return max(1, total*2**flipSeeds/n)
 }
 
+// TestFormatMarkerGone: a file without content is gone, and nothing with it.
+func TestFormatMarkerGone(t *testing.T) {
+	fs, h := small(t, true, 7)
+	gone := 0
+	for _, name := range files(t, fs, "data") {
+		if strings.HasPrefix(fs.PathBase(name), "marker.format-version") {
+			gone++
+			if err := fs.Remove(name); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if gone != 1 {
+		t.Fatalf("%d markers of the format", gone)
+	}
+	last := store.Ticket(len(h.log) - 1)
+	s, err := h.check(smallOptions(fs), last, last)
+	if err == nil {
+		err = s.Close()
+	}
+	if err != nil {
+		t.Error(err)
+	}
+}
+
 // flip opens a copy with one bit wrong.
 func flip(t *testing.T, fs *vfs.MemFS, name string, at int, h *history, whole *storetest.State) (string, error) {
 	t.Helper()

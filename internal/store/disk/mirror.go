@@ -127,6 +127,29 @@ func (s *Store) mendManifest() error {
 	return nil
 }
 
+// mendFormat makes the marker of the format anew where it is gone. It is a name
+// without content, and says what every store of this program has; without it Pebble opens
+// nothing of what is there.
+func (s *Store) mendFormat() error {
+	const marker = "format-version"
+	manifest, err := atomicfs.ReadMarker(s.fs, s.path(live), "manifest")
+	if errors.Is(err, os.ErrNotExist) || err == nil && manifest == "" {
+		return nil // a new store
+	}
+	if err != nil {
+		return err
+	}
+	m, format, err := atomicfs.LocateMarker(s.fs, s.path(live), marker)
+	if err != nil {
+		return err
+	}
+	if format == "" {
+		s.log.Warn("the marker of the format was gone and is made anew; nothing is lost", "dir", s.path(live))
+		err = m.Move(s.engineOptions().FormatMajorVersion.String())
+	}
+	return errors.Join(err, m.Close())
+}
+
 // countRecords counts the records that can be read; those of no file are none.
 func countRecords(fs vfs.FS, name string) (n int, err error) {
 	return n, eachRecord(fs, name, func([]byte) { n++ })

@@ -53,6 +53,9 @@ func (s *Store) openState() error {
 	if err := s.finishSalvage(); err != nil {
 		return err
 	}
+	if err := s.mendFormat(); err != nil {
+		return err
+	}
 	if err := s.mendManifest(); err != nil {
 		return err
 	}
