@@ -205,9 +205,6 @@ func (h *Hub) storeOpening(c *Client, o *Opening, leave *departure, now int64) (
 	if len(leave.recs) == 0 {
 		return 0, nil
 	}
-	if len(leave.wills) > 0 { // what is published next takes it along: no crash comes between the two [MQTT-3.1.2-8]
-		return h.store.SubmitLater(leave.recs...)
-	}
 	return h.store.Submit(leave.recs...)
 }
 

@@ -40,8 +40,8 @@ type Store interface {
 	// its own, one without records too.
 	Submit(recs ...Record) (Ticket, error)
 
-	// SubmitLater is Submit for records that no packet hangs on, or that are to be
-	// durable together with the next Submit: they may take a while, or wait for it.
+	// SubmitLater is Submit for records that no packet hangs on: they may take a
+	// while to become durable, or wait for the next Submit.
 	SubmitLater(recs ...Record) (Ticket, error)
 
 	// Refusal returns the error that Submit would return now, nil if it would not.
