@@ -27,7 +27,7 @@ func (h *Hub) deliverShared(b *transport.Batch, l *Local, g *router.Group[*Clien
 	dropped := l.Stats.Dropped
 	l.sharing = true
 	defer func() { l.sharing, l.pressing = false, false }()
-	for i, pass := range [...]func(*Client) bool{ready, (*Client).Connected, (*Client).absent, (*Client).dropsOldest} {
+	for i, pass := range [...]func(*Client) bool{ready, (*Client).Connected, anybody, (*Client).dropsOldest} {
 		if i == 1 && pub.QoS > 0 {
 			if d := shortest(g.Members, start); d != nil && h.deliver(b, l, d, pub, share) > 0 {
 				l.Stats.Dropped = dropped
@@ -88,4 +88,6 @@ func (c *Client) ready() bool {
 	return c.sess != nil && c.sess.Open()
 }
 
-func (c *Client) absent() bool { return !c.Connected() }
+// anybody: the absent can queue a message, and of those who have connected since they were passed over nobody may be
+// missed.
+func anybody(*Client) bool { return true }
