@@ -44,9 +44,7 @@ func (h *Hub) Publish(b *transport.Batch, from *Client, pub *message.Publication
 	}
 	if from != nil && from.durable != 0 && incoming != 0 { // once it is delivered, the identifier must be known [MQTT-4.3.3-10]
 		if err := h.store.Refusal(); err != nil {
-			l.Stats.Dropped[StoreFailed]++
-			l.reason = "it cannot be stored at present"
-			return refusal(err), 0, fmt.Errorf("store message for %q: %w", pub.Topic, err)
+			return refusal(err), 0, l.unstored(pub, err)
 		}
 	}
 	if from != nil && h.isCommand(pub.Topic) {
@@ -89,7 +87,6 @@ func (h *Hub) distribute(b *transport.Batch, l *Local, from *Client, pub *messag
 	}
 	t, err := h.submit(b, l, from, pub, incoming)
 	if err != nil {
-		l.reason = "it cannot be stored at present"
 		return refusal(err), 0, err
 	}
 	if n == 0 && len(route.Subs)+len(route.Groups) == 0 {
@@ -130,8 +127,7 @@ func (h *Hub) submit(b *transport.Batch, l *Local, from *Client, pub *message.Pu
 		}
 	}
 	if err != nil {
-		l.Stats.Dropped[StoreFailed]++
-		return 0, fmt.Errorf("store message for %q: %w", pub.Topic, err)
+		return 0, l.unstored(pub, err)
 	}
 	return t, nil
 }

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/nightjarmq/nightjar/internal/message"
 	"github.com/nightjarmq/nightjar/internal/store"
 	"github.com/nightjarmq/nightjar/packet"
 )
@@ -20,10 +21,20 @@ func refusal(err error) packet.Code {
 	return packet.ImplementationSpecificError
 }
 
+// unstored counts a message that the store refused, and says so.
+func (l *Local) unstored(pub *message.Publication, err error) error {
+	l.Stats.Dropped[StoreFailed]++
+	l.reason = notStored
+	return fmt.Errorf("store message for %q: %w", pub.Topic, err)
+}
+
+// notStored is what a client is told then.
+const notStored = "it cannot be stored at present"
+
 // unstored makes err one that a client is told with a code: the reason of a
 // DISCONNECT.
 func unstored(err error) error {
-	return fmt.Errorf("%w: %w", &packet.Error{Code: refusal(err), Clause: "4.13", Msg: "it cannot be stored at present"}, err)
+	return fmt.Errorf("%w: %w", &packet.Error{Code: refusal(err), Clause: "4.13", Msg: notStored}, err)
 }
 
 // unopened is unstored for a CONNACK, which knows that a server is not available.
