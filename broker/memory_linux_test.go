@@ -63,38 +63,6 @@ func TestMemoryBudgets(t *testing.T) {
 	}
 }
 
-// Connections that were busy cost little more than before, once they are silent: routes that are remembered, and no buffers.
-func TestMemoryComesBack(t *testing.T) {
-	const n, messages, most = 4000, 20, 260 // bytes that a connection may take more than before
-	addr := start(t, broker.Config{})
-	payload := make([]byte, 256)
-	burst := func(i, fd int) {
-		var frames []byte
-		p := &packet.Publish{Topic: fmt.Appendf(nil, "idle/%06d/cmd", i), Payload: payload}
-		for range messages {
-			frames = p.Append(frames, packet.V311)
-		}
-		send(t, fd, frames)
-		receive(t, fd, len(frames))
-	}
-	fds := []int{idleConnection(t, addr, 0)}
-	burst(0, fds[0]) // what is made once is there
-	before := liveHeap()
-	for i := range n {
-		fds = append(fds, idleConnection(t, addr, i+1))
-	}
-	defer closeAll(fds)
-	idle := liveHeap() - before
-	for i, fd := range fds {
-		burst(i, fd)
-	}
-	after := liveHeap() - before
-	t.Logf("%d bytes a connection, %d after a burst", idle/n, after/n)
-	if after > idle+n*most {
-		t.Errorf("%d bytes for %d connections, and %d after a burst", idle, n, after)
-	}
-}
-
 func liveHeap() int {
 	runtime.GC() // finalizers, and what pools keep for one collection
 	runtime.GC()
@@ -129,7 +97,7 @@ func filesIn(t *testing.T, dir string) (total int) {
 func idleConnections(t *testing.T, addr string, from, to int) {
 	fds := make([]int, 0, to-from)
 	for i := from; i < to; i++ {
-		fds = append(fds, idleConnection(t, addr, i))
+		fds = append(fds, idleConnection(t, addr, i, packet.V311, 0))
 	}
 	t.Cleanup(func() { closeAll(fds) })
 }
@@ -140,7 +108,7 @@ func closeAll(fds []int) {
 	}
 }
 
-func idleConnection(t *testing.T, addr string, i int) (fd int) {
+func idleConnection(t *testing.T, addr string, i int, v packet.Version, qos byte) (fd int) {
 	to, err := net.ResolveTCPAddr("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
@@ -152,12 +120,12 @@ func idleConnection(t *testing.T, addr string, i int) (fd int) {
 	if err := syscall.Connect(fd, &syscall.SockaddrInet4{Port: to.Port, Addr: [4]byte(to.IP.To4())}); err != nil {
 		t.Fatal(err)
 	}
-	hello := &packet.Connect{Version: packet.V311, CleanStart: true, ClientID: fmt.Sprintf("device-%06d", i), KeepAlive: 600}
-	send(t, fd, hello.Append(nil, packet.V311))
-	receive(t, fd, 4)
-	filter := packet.SubscribeFilter{Filter: fmt.Sprintf("idle/%06d/cmd", i)}
-	send(t, fd, (&packet.Subscribe{PacketID: 1, Filters: []packet.SubscribeFilter{filter}}).Append(nil, packet.V311))
-	receive(t, fd, 5)
+	hello := &packet.Connect{Version: v, CleanStart: true, ClientID: fmt.Sprintf("device-%06d", i), KeepAlive: 600}
+	send(t, fd, hello.Append(nil, v))
+	receivePacket(t, fd)
+	filter := packet.SubscribeFilter{Filter: fmt.Sprintf("idle/%06d/cmd", i), Options: packet.Options{QoS: qos}}
+	send(t, fd, (&packet.Subscribe{PacketID: 1, Filters: []packet.SubscribeFilter{filter}}).Append(nil, v))
+	receivePacket(t, fd)
 	return fd
 }
 
@@ -167,15 +135,21 @@ func send(t *testing.T, fd int, p []byte) {
 	}
 }
 
-func receive(t *testing.T, fd, size int) {
-	buf := make([]byte, size)
-	for got := 0; got < size; {
+func receive(t *testing.T, fd int, buf []byte) {
+	for got := 0; got < len(buf); {
 		n, err := syscall.Read(fd, buf[got:])
 		if n <= 0 {
-			t.Fatalf("read %d bytes of %d: %v", got, size, err)
+			t.Fatalf("read %d bytes of %d: %v", got, len(buf), err)
 		}
 		got += n
 	}
+}
+
+// receivePacket reads a packet of less than 130 bytes.
+func receivePacket(t *testing.T, fd int) {
+	head := make([]byte, 2)
+	receive(t, fd, head)
+	receive(t, fd, make([]byte, head[1]))
 }
 
 func awaySessions(t *testing.T, addr string, from, to int) {

@@ -116,7 +116,7 @@ type Hub struct {
 	owed     owed
 	seed     maphash.Seed
 	shards   [shards]shard
-	rings    session.Rings
+	spare    session.Spare
 	params   atomic.Pointer[session.Params] // of the last session; see shareParams
 
 	// retaining keeps store and retained index in the same order, by topic. It may

@@ -173,7 +173,7 @@ func (h *Hub) attach(b *transport.Batch, c *Client, o *Opening, leave *departure
 	c.epoch++
 	c.expiry, c.will = o.Expiry, o.Will // [MQTT-3.1.2-7] [3.1.1: MQTT-3.1.2-12]
 	p := o.Params
-	p.Durable, p.Rings = c.durable != 0, &h.rings
+	p.Durable, p.Spare = c.durable != 0, &h.spare
 	q := h.limits.Load().queue(c.ID)
 	p.QueueMessages, p.QueueBytes, p.QueueAge, p.Budget = q.Messages, q.Bytes, q.Age, h.cfg.Budget
 	p.LiveFirst, p.PastRate = q.LiveFirst, q.PastRate

@@ -108,6 +108,8 @@ func (c *Client) advance(b *transport.Batch, l *Local, fx *session.Effects) (mor
 		if full || c.room(ln) <= 0 { // full: there may be room by now, with nobody to tell
 			c.wantDrain(ln)
 		}
+	} else {
+		c.sess.Rest()
 	}
 	return false
 }

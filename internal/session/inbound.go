@@ -39,7 +39,7 @@ func (s *Session) Publish(p *packet.Publish) (isNew bool, err error) {
 
 func (s *Session) openIncoming(id uint16, here bool) {
 	if s.incoming == nil {
-		s.incoming = make(map[uint16]bool)
+		s.incoming = s.p.Spare.incoming()
 	}
 	s.incoming[id] = here
 	s.peak = max(s.peak, int32(len(s.incoming)))

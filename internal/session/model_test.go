@@ -17,6 +17,7 @@ type world struct {
 	fx Effects
 	p  Params
 
+	spare Spare
 	store []Entry // in the order of Seq
 	seq   uint64
 
@@ -65,6 +66,7 @@ func playSession(t *rapid.T) {
 			}
 		},
 		"drop":    func(*rapid.T) { w.dropOldest() },
+		"rest":    func(*rapid.T) { w.s.Rest() },
 		"connect": func(*rapid.T) { w.connect(false) },
 		"":        func(*rapid.T) { w.check() },
 	})
@@ -82,7 +84,7 @@ func playSession(t *rapid.T) {
 
 func (w *world) connect(first bool) {
 	w.p = Params{
-		Version: packet.V5, Durable: true,
+		Version: packet.V5, Durable: true, Spare: &w.spare,
 		SendMaximum: rapid.Uint16Range(1, 5).Draw(w.t, "receive maximum"),
 		SendAliases: rapid.Uint16Range(0, 2).Draw(w.t, "aliases"),
 		LiveFirst:   w.mode == "always" || w.mode == "sometimes" && rapid.Bool().Draw(w.t, "live first"),

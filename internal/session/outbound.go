@@ -136,7 +136,7 @@ func (s *Session) Withdraw(id uint16, size int) {
 		s.bytes -= size
 		return
 	}
-	if e := s.win.get(id); e != nil {
+	if e := s.sent(id); e != nil {
 		s.land(e)
 	}
 }

@@ -24,7 +24,7 @@ type Params struct {
 	Mount          string // taken off the topics that the client is sent
 	ReceiveAliases uint16 // ours
 
-	Rings *Rings // memory to share with other sessions; nil: none
+	Spare *Spare // memory to share with other sessions; nil: none
 
 	QueueMessages int // most messages that wait for the window; 0: no limit
 	QueueBytes    int // most bytes that wait; 0: no limit
@@ -46,13 +46,14 @@ type Params struct {
 // not usable; see [New] and [Session.Resume].
 type Session struct {
 	p         *Params  // complete; other sessions may share it
-	*outbound          // nil until the first message of QoS 1 or 2; most sessions are idle, and many never get one
+	*outbound          // nil while nothing is in it; most sessions are idle, see Rest
 	aliases   *aliases // nil until the first
 
 	incoming map[uint16]bool // QoS 2 identifiers the client has opened; true: on this connection
 	opened   int32           // those that are true
 	peak     int32           // the most that incoming has held since it was made
 	unacked  int32           // inbound QoS 1 messages whose PUBACK was not handed out
+	last     uint16          // the identifier before the next to be given out, while outbound is nil
 }
 
 // outbound is what was sent, or is to be, and not fully acknowledged.
@@ -69,11 +70,27 @@ type outbound struct {
 	again   []uint16 // identifiers to be sent again, in order
 }
 
-// begin makes what is outbound, if there was nothing yet.
+// begin makes what is outbound, if there is nothing yet.
 func (s *Session) begin() {
 	if s.outbound == nil {
-		s.outbound = &outbound{win: window{rings: s.p.Rings}}
+		s.outbound = s.p.Spare.outbound()
+		s.win.spare, s.win.next = s.p.Spare, s.last
 	}
+}
+
+// Rest gives the memory back that only messages of QoS 1 and 2 need, in either direction, if none is under way. The caller
+// has no use any more for places that End gave.
+func (s *Session) Rest() {
+	if len(s.incoming) == 0 && s.incoming != nil {
+		s.p.Spare.putIncoming(s.incoming)
+		s.incoming, s.peak = nil, 0
+	}
+	if n, _ := s.Waiting(); s.outbound == nil || n > 0 || s.win.live > 0 || s.hold || s.past != nil {
+		return
+	}
+	s.last = s.win.next
+	s.p.Spare.putOutbound(s.outbound)
+	s.outbound = nil
 }
 
 // New returns the state of a session without a past.

@@ -2,9 +2,7 @@ package session
 
 import (
 	"cmp"
-	"math/bits"
 	"slices"
-	"sync"
 )
 
 // window holds the messages that were sent and not fully acknowledged, by
@@ -22,32 +20,7 @@ type window struct {
 	live  int     // entries in ring and late
 	late  map[uint16]*late
 	moved int // how many entries have come to late
-	rings *Rings
-}
-
-// Rings is memory for the windows of all sessions, which fill and empty many times a second under load and then stay empty.
-// The zero value is ready. It may be used by several goroutines.
-type Rings struct {
-	pools [maxPooled + 1]sync.Pool // of *[]Entry with 2 to the power of the index entries, all zero
-}
-
-const maxPooled = 10 // windows of more than 1024 entries are rare
-
-// get returns n zero entries; n is a power of two. A nil Rings has none to spare.
-func (r *Rings) get(n int) []Entry {
-	if i := bits.Len(uint(n)) - 1; r != nil && i <= maxPooled {
-		if p, ok := r.pools[i].Get().(*[]Entry); ok {
-			return *p
-		}
-	}
-	return make([]Entry, n)
-}
-
-// put takes back zero entries that came from get.
-func (r *Rings) put(ring []Entry) {
-	if i := bits.Len(uint(len(ring))) - 1; r != nil && len(ring) > 0 && i <= maxPooled {
-		r.pools[i].Put(&ring)
-	}
+	spare *Spare
 }
 
 // late is an entry out of the ring; n tells their order.
@@ -155,7 +128,7 @@ func (w *window) shrink() {
 	}
 	switch {
 	case w.span == 0 && len(w.ring) > keepRing:
-		w.rings.put(w.ring)
+		w.spare.putRing(w.ring)
 		w.ring = nil
 	case len(w.ring) > keepRing && w.span <= len(w.ring)/8:
 		w.resize(len(w.ring) / 4)
@@ -163,12 +136,12 @@ func (w *window) shrink() {
 }
 
 func (w *window) resize(n int) {
-	ring := w.rings.get(n)
+	ring := w.spare.ring(n)
 	for i := range w.span {
 		ring[i] = w.ring[(w.head+i)&(len(w.ring)-1)]
 	}
 	clear(w.ring)
-	w.rings.put(w.ring)
+	w.spare.putRing(w.ring)
 	w.ring, w.head = ring, 0
 }
 
