@@ -166,6 +166,7 @@ func newStore(dir string, o Options) *Store {
 	}
 	s.work.L = &s.mu
 	s.fs = newFaultFS(moments(o.FS), o.RetryFull, s.fence)
+	s.fs.stride = int64(o.MemTableSize / strides)
 	s.fs.onFull = s.diskFull
 	s.fs.onLogSync = s.logSynced
 	return s

@@ -11,7 +11,8 @@
 // write-ahead log and raises Durable. What is submitted while an fsync runs makes
 // up the next batch; nothing that somebody waits for waits for company (what
 // nobody waits for, the end of a delivery, does so for [Patience]), and an idle
-// store does nothing. A batch is atomic: a submission is on the disk whole or not at all.
+// store does nothing. The log grows in strides of zeros (ahead.go), so that an fsync
+// writes content and hardly ever a file's length. A batch is atomic: a submission is on the disk whole or not at all.
 //
 // A reader has the batch at hand handed to Pebble, and does not wait for its
 // fsync, so that it sees everything submitted.

@@ -31,6 +31,7 @@ import (
 type faultFS struct {
 	vfs.FS
 	retry  time.Duration
+	stride int64 // by which a log grows; 0: as it is written
 	fence  func(error)
 	onFull func(err error) // nil: it is over
 
@@ -179,8 +180,11 @@ func (f *faultFS) file(file vfs.File) *faultFile {
 }
 
 // written is a file that was made to be written, under that name.
-func (f *faultFS) written(file vfs.File, name string) *faultFile {
-	return &faultFile{File: file, fs: f, log: strings.HasSuffix(name, ".log")}
+func (f *faultFS) written(file vfs.File, name string) vfs.File {
+	if strings.HasSuffix(name, ".log") {
+		return f.newLog(file)
+	}
+	return f.file(file)
 }
 
 // Create of a marker, by whose name Pebble finds a file, comes after that file's
@@ -317,8 +321,7 @@ func (l *heldLock) Close() error {
 // faultFile is an open file of a faultFS.
 type faultFile struct {
 	vfs.File
-	fs  *faultFS
-	log bool // it is part of the write-ahead log
+	fs *faultFS
 }
 
 func (x *faultFile) Close() error {
@@ -368,12 +371,7 @@ func (x *faultFile) SyncData() error {
 	if err := x.fs.enter(); err != nil {
 		return err
 	}
-	began := time.Now()
-	err := x.File.SyncData()
-	if err == nil && x.log {
-		x.fs.onLogSync(time.Since(began))
-	}
-	return x.fs.changed(err)
+	return x.fs.changed(x.File.SyncData())
 }
 
 func (x *faultFile) SyncTo(n int64) (bool, error) {
