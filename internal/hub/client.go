@@ -29,6 +29,7 @@ type Client struct {
 	mu      sync.Mutex       // guards all below
 	sess    *session.Session // nil while there is no connection
 	ended   bool             // the session is over; the client is in no registry
+	due     bool             // the will is being published; meanwhile no connection comes, and the session does not end
 	pending uint16           // messages that it took and that are not in the store yet; with ended, none is added
 	asked   uint32           // the Hub.asked for which subscriptions and queue hold
 	durable store.SessionID  // 0: the session ends with its connection

@@ -282,6 +282,7 @@ type Local struct {
 	to        []store.Recipient
 	again     []store.Recipient
 	moved     store.Done               // the delivery of an ended session that another one gets; Seq 0: none
+	taken     *store.WillTaken         // goes into the store with the message under way, a will; nil: nothing does, or it has
 	sought    int                      // how often to was searched
 	known     map[store.SessionID]bool // the sessions of to; nil while it is searched rarely
 	pending   []pending

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/nightjarmq/nightjar/internal/ration"
@@ -17,16 +18,10 @@ import (
 // no lock is held.
 type departure struct {
 	recs   []store.Record
-	wills  []departed
+	due    []*Client       // whose wills are
 	shared []session.Entry // of shared subscriptions, for other members
 	former []former        // subscriptions that are in the routes still
-	ended  []*Client       // whose sessions are in the store until other members have what is there for them
-}
-
-type departed struct {
-	client *Client
-	will   *store.Will
-	epoch  uint32
+	ended  []*remains      // of sessions that are in the store until others have what is there for them
 }
 
 // Goodbye is how a connection ended.
@@ -68,23 +63,23 @@ func (h *Hub) detachFor(c *Client, g Goodbye, now int64, leave *departure) {
 		c.expiry = g.Expiry.Value
 	}
 	if c.durable == 0 || c.expiry == 0 { // [MQTT-4.1.0-2]
-		if c.will != nil { // [MQTT-3.1.2-8]
-			leave.wills = append(leave.wills, departed{c, c.will, c.epoch})
-			c.will = nil
-		}
 		h.end(c, leave)
 		return
 	}
 	h.detach(c)
-	hadWill := c.will != nil
-	if hadWill && c.will.Delay == 0 {
-		leave.wills = append(leave.wills, departed{c, c.will, c.epoch})
-		c.will = nil
-	}
 	leave.recs = append(leave.recs, &store.SessionClosed{
-		Session: c.durable, Expiry: c.expiry, KeepWill: hadWill, Time: now,
+		Session: c.durable, Expiry: c.expiry, KeepWill: c.will != nil, Time: now,
 	})
+	if c.will != nil && c.will.Delay == 0 { // [MQTT-3.1.2-8]
+		c.fallDue(leave)
+	}
 	c.await(now)
+}
+
+// fallDue has the will published. c.mu is held.
+func (c *Client) fallDue(leave *departure) {
+	c.due, c.willAt = true, 0
+	leave.due = append(leave.due, c)
 }
 
 // await schedules the end of an absent session and its will. c.mu is held, or c
@@ -94,7 +89,7 @@ func (c *Client) await(closed int64) {
 	if c.expiry != NeverExpires {
 		c.endAt = closed + int64(c.expiry)*1000
 	}
-	if c.will != nil { // [MQTT-3.1.3-9]
+	if c.will != nil && !c.due { // [MQTT-3.1.3-9]
 		c.willAt = closed + int64(c.will.Delay)*1000
 		if c.endAt != 0 {
 			c.willAt = min(c.willAt, c.endAt)
@@ -138,15 +133,17 @@ func (c *Client) Expire(now int64) (next int64) {
 		}
 		return 0
 	}
-	if c.willAt != 0 && now >= c.willAt {
-		leave.wills = append(leave.wills, departed{c, c.will, c.epoch})
-		c.will, c.willAt = nil, 0 // [MQTT-3.1.2-10]
-	}
-	if c.endAt != 0 && now >= c.endAt {
+	switch {
+	case c.due:
+		next = now + timer.Tick
+	case c.endAt != 0 && now >= c.endAt:
 		h.end(c, &leave)
 		h.expired.Add(1)
 		h.forget(s, c)
-	} else {
+	default:
+		if c.willAt != 0 && now >= c.willAt {
+			c.fallDue(&leave)
+		}
 		if x := c.expiring; x != nil && now >= x.at {
 			expired = c.dropExpired(now)
 		}
@@ -168,8 +165,8 @@ func (h *Hub) forget(s *shard, c *Client) {
 	h.count(c.User, -1)
 }
 
-// end ends the session. Both locks are held; the caller takes the client out of
-// the registry.
+// end ends the session, and has its will published. [MQTT-3.1.2-8] Both locks are held;
+// the caller takes the client out of the registry.
 // Retained messages are not its own. [3.1.1: MQTT-3.1.2-7]
 func (h *Hub) end(c *Client, leave *departure) {
 	c.ended = true
@@ -193,9 +190,12 @@ func (h *Hub) end(c *Client, leave *departure) {
 	}
 	switch {
 	case c.durable == 0:
-	case member:
-		leave.ended = append(leave.ended, c)
-		leave.recs = append(leave.recs, &store.SessionClosed{Session: c.durable, Time: h.cfg.Now()})
+		if c.will != nil {
+			c.fallDue(leave)
+		}
+	case member || c.will != nil:
+		leave.ended = append(leave.ended, &remains{hub: h, client: c, session: c.durable, will: c.will})
+		leave.recs = append(leave.recs, &store.SessionClosed{Session: c.durable, KeepWill: c.will != nil, Time: h.cfg.Now()})
 	default:
 		leave.recs = append(leave.recs, &store.SessionRemoved{Session: c.durable})
 	}
@@ -222,53 +222,81 @@ func (h *Hub) depart(b *transport.Batch, leave *departure) {
 		f := &leave.former[i]
 		h.timers.Schedule(&f.timer, f, b.Now+timer.Tick)
 	}
-	for i := range leave.wills {
-		d := &leave.wills[i]
-		h.publishWill(b, d.client, d.will)
-		d.client.willPublished(d.epoch)
+	for _, c := range leave.due {
+		c.mu.Lock()
+		_ = h.publishDue(b, c) // it is tried again
+		c.mu.Unlock()
 	}
 	for i := range leave.shared {
 		if err := h.passOn(b, &leave.shared[i], store.Done{}); err != nil {
 			h.log.Error("pass on a shared message", "err", err)
 		}
 	}
-	for _, c := range leave.ended {
-		r := &remains{hub: h, client: c, session: c.durable}
+	for _, r := range leave.ended {
 		if next := r.pass(b); next != 0 {
 			h.timers.Schedule(&r.timer, r, next)
 		}
 	}
 }
 
-// willPublished takes the will out of the store, behind its publication so that
-// a crash between the two repeats it rather than loses it. If the client has
-// connected again meanwhile, its session has another will, or none, already.
-// [MQTT-3.1.2-10]
-func (c *Client) willPublished(epoch uint32) {
+// publishDue publishes the will of a client that has no connection. c.mu is held, but
+// not meanwhile: c.due keeps others from the will. With an error it waits in the
+// store, and is due later. [MQTT-3.1.2-10]
+func (h *Hub) publishDue(b *transport.Batch, c *Client) error {
+	var taken *store.WillTaken
+	if c.durable != 0 {
+		taken = &store.WillTaken{Session: c.durable}
+	}
+	will := c.will
+	c.mu.Unlock()
+	err := h.publishWill(b, c, will, taken)
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.durable == 0 || c.ended || c.epoch != epoch {
-		return
+	c.due = false
+	if err != nil {
+		c.willAt = b.Now
+		h.timers.Schedule(&c.timer, c, b.Now+remainsRetry)
+		return fmt.Errorf("publish the will of %q: %w", c.ID, unopened(err))
 	}
-	if _, err := c.hub.store.Submit(&store.WillTaken{Session: c.durable}); err != nil {
-		c.hub.log.Error("store that a will was published", "client", c.ID, "err", err)
-	}
+	c.will, c.willAt = nil, 0
+	return nil
 }
 
-func (h *Hub) publishWill(b *transport.Batch, c *Client, w *store.Will) {
-	pub := &local(b).Pub
-	pub.SetKept(w.Message, b.Now)
+// publishWill publishes a will of the client. taken takes it out of the store, and goes
+// there in one piece with the message: a crash between the two would lose or repeat it.
+// It is nil for a will that is not in the store.
+//
+// With an error the store takes nothing at present, and nobody has got the will. It is
+// none if nobody would wait for the store: a will of QoS 0 is published to whom it can
+// be, and one that is not in the store too. [MQTT-3.1.2-8]
+func (h *Hub) publishWill(b *transport.Batch, c *Client, w *store.Will, taken *store.WillTaken) error {
+	waits := taken != nil && w.Message.QoS > 0
+	if waits {
+		if err := h.store.Refusal(); err != nil {
+			return err
+		}
+	}
+	l := local(b)
+	l.Pub.SetKept(w.Message, b.Now)
 	if w.Expiry.Set {
 		m := *w.Message
 		m.Expires = b.Now + int64(w.Expiry.Value)*1000
-		pub.SetKept(&m, b.Now)
+		l.Pub.SetKept(&m, b.Now)
 	}
-	code, _, err := h.Publish(b, c, pub, 0)
-	if err != nil {
+	l.taken = taken
+	code, _, err := h.Publish(b, c, &l.Pub, 0)
+	if l.taken != nil && err == nil { // nothing that hangs on the message was stored
+		_, err = h.store.Submit(l.taken)
+	}
+	l.taken = nil
+	switch {
+	case err != nil && waits:
+		return err
+	case err != nil:
 		h.log.Error("publish a will", "client", c.ID, "topic", w.Message.Topic, "err", err)
-	} else if code >= packet.UnspecifiedError {
+	case code >= packet.UnspecifiedError:
 		h.warn(c.ID, "a will was refused", "topic", ration.Cut(w.Message.Topic), "reason", code.String())
 	}
+	return nil
 }
 
 func (c *Client) restoreSubscription(s store.Subscription) {

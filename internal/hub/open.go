@@ -3,6 +3,7 @@ package hub
 import (
 	"errors"
 	"fmt"
+	"runtime"
 
 	"github.com/nightjarmq/nightjar/internal/session"
 	"github.com/nightjarmq/nightjar/internal/store"
@@ -62,7 +63,12 @@ func (h *Hub) Open(b *transport.Batch, o *Opening) (*Client, error) {
 		}
 	}
 	s.mu.Unlock()
-	err = h.attach(b, c, o, &leave)
+	if c.due { // before the record of the new connection takes its place in the store
+		err = h.publishDue(b, c)
+	}
+	if err == nil {
+		err = h.attach(b, c, o, &leave)
+	}
 	ended := c.ended
 	c.mu.Unlock()
 	if ended {
@@ -73,7 +79,8 @@ func (h *Hub) Open(b *transport.Batch, o *Opening) (*Client, error) {
 }
 
 // find returns the locked client that has the identifier, nil if there is none. Its connection, if it has one, takes nothing
-// more from the client, and is done with what it took. The shard's lock is held, but for a while when it has to wait for that.
+// more from the client, and is done with what it took; or its will has been published, if that was under way. The shard's
+// lock is held, but for a while when it has to wait for that.
 func (s *shard) find(o *Opening) (*Client, error) {
 	for {
 		old := s.clients[o.ClientID] // [MQTT-3.1.3-2]
@@ -86,12 +93,16 @@ func (s *shard) find(o *Opening) (*Client, error) {
 			return nil, &packet.Error{Code: packet.NotAuthorized, Clause: "MQTT-3.1.4-2", Msg: "the client identifier belongs to another user"}
 		}
 		l := old.link.Load()
-		if l == nil || l.is(halted) {
+		if !old.due && (l == nil || l.is(halted)) {
 			return old, nil
 		}
 		old.mu.Unlock()
 		s.mu.Unlock()
-		l.halt()
+		if l != nil {
+			l.halt()
+		} else {
+			runtime.Gosched()
+		}
 		s.mu.Lock()
 	}
 }
@@ -108,7 +119,8 @@ func (h *Hub) forgetEnded(c *Client) {
 }
 
 // takeOver closes the old connection, and ends the old session if it does not
-// go on. [MQTT-3.1.2-4] [MQTT-3.1.2-5] Both locks are held.
+// go on. If it does, it is as if it had no connection, and its will may be due.
+// [MQTT-3.1.2-4] [MQTT-3.1.2-5] Both locks are held.
 func (h *Hub) takeOver(b *transport.Batch, old *Client, o *Opening, leave *departure) {
 	goesOn := !o.CleanStart && old.durable != 0 && old.expiry != 0 && !old.ended // [MQTT-4.1.0-2] [MQTT-3.1.4-4]
 	if l := old.link.Load(); l != nil {
@@ -117,22 +129,14 @@ func (h *Hub) takeOver(b *transport.Batch, old *Client, o *Opening, leave *depar
 		l.Kick(b, packet.SessionTakenOver, "", ErrTakenOver)
 		if goesOn { // else end does, and looks at what the session has left
 			h.detach(old)
+			old.await(b.Now)
 		}
-		if old.will != nil && (!goesOn || old.will.Delay == 0) { // [MQTT-3.1.3-9]
-			leave.wills = append(leave.wills, departed{old, old.will, old.epoch})
-		}
-		old.will = nil
 	}
-	old.willAt, old.endAt = 0, 0
-	h.timers.Stop(&old.timer)
-	if goesOn {
+	if !goesOn {
+		h.end(old, leave)
 		return
 	}
-	if old.will != nil {
-		leave.wills = append(leave.wills, departed{old, old.will, old.epoch})
-		old.will = nil
-	}
-	h.end(old, leave)
+	old.due = old.will != nil && (old.will.Delay == 0 || b.Now >= old.willAt) // [MQTT-3.1.3-9]
 }
 
 // newClient makes the session of a client that has none. [MQTT-3.1.2-6]
@@ -163,15 +167,15 @@ func (h *Hub) attach(b *transport.Batch, c *Client, o *Opening, leave *departure
 	t, err := h.storeOpening(c, o, leave, b.Now)
 	if err != nil {
 		h.owed.owe(leave.recs)
-		if present {
-			c.await(b.Now)
-		} else {
+		if !present {
 			c.ended = true
 		}
 		return fmt.Errorf("open session %q: %w", c.ID, unopened(err))
 	}
 	c.epoch++
 	c.expiry, c.will = o.Expiry, o.Will // [MQTT-3.1.2-7] [3.1.1: MQTT-3.1.2-12]
+	c.willAt, c.endAt = 0, 0            // [MQTT-3.1.3-9]
+	h.timers.Stop(&c.timer)
 	p := o.Params
 	p.Durable, p.Spare = c.durable != 0, &h.spare
 	q := h.limits.Load().queue(c.ID)

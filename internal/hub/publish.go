@@ -133,7 +133,8 @@ func (h *Hub) submit(b *transport.Batch, l *Local, from *Client, pub *message.Pu
 }
 
 // publishedRecords makes the records of the message: one for all recipients, one
-// more for each second copy, and the end of the delivery that it takes the place of.
+// more for each second copy, and the end of the delivery, or of the will, that it
+// takes the place of.
 func (l *Local) publishedRecords(pub *message.Publication) []store.Record {
 	m := pub.Keep()
 	l.published = store.Published{Message: m, To: l.to}
@@ -143,6 +144,10 @@ func (l *Local) publishedRecords(pub *message.Publication) []store.Record {
 	}
 	if l.moved.Seq != 0 {
 		l.recs = append(l.recs, &l.moved)
+	}
+	if l.taken != nil {
+		l.recs = append(l.recs, l.taken)
+		l.taken = nil
 	}
 	return l.recs
 }

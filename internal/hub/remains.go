@@ -8,16 +8,19 @@ import (
 	"github.com/nightjarmq/nightjar/internal/transport"
 )
 
-// remains are the messages of shared subscriptions that wait in the store for a
-// session that has ended. Other members get them, in order, in pieces so that nobody
-// waits for a long queue; then the session is removed. A restart goes on with what
-// is left: the session is there still, and its time is over. [MQTT-4.8.2-5]
+// remains are what the store has of a session that has ended: its will, which is
+// published, and messages of shared subscriptions. Other members get them, in order, in
+// pieces so that nobody waits for a long queue; then the session is removed. A restart
+// goes on with what is left: the session is there still, and its time is over.
+// [MQTT-3.1.2-8] [MQTT-4.8.2-5]
 type remains struct {
 	hub     *Hub
 	client  *Client
 	session store.SessionID
-	begun   bool      // what was sent has been passed on
-	after   store.Seq // behind which the queue goes on
+	will    *store.Will // nil: none, or it was published
+	refused bool        // the store has refused something, and the log knows
+	begun   bool        // what was sent has been passed on
+	after   store.Seq   // behind which the queue goes on
 	timer   timer.Entry
 }
 
@@ -39,7 +42,10 @@ func (r *remains) pass(b *transport.Batch) (next int64) {
 	more, err := r.piece(b)
 	switch {
 	case err != nil:
-		r.hub.log.Error("what an ended session has left for others waits", "client", r.client.ID, "err", err)
+		if !r.refused {
+			r.refused = true
+			r.hub.log.Error("what an ended session has left for others waits", "client", r.client.ID, "err", err)
+		}
 		return b.Now + remainsRetry
 	case more:
 		return b.Now + timer.Tick
@@ -50,6 +56,12 @@ func (r *remains) pass(b *transport.Batch) (next int64) {
 }
 
 func (r *remains) piece(b *transport.Batch) (more bool, err error) {
+	if r.will != nil {
+		if err := r.hub.publishWill(b, r.client, r.will, &store.WillTaken{Session: r.session}); err != nil {
+			return true, err
+		}
+		r.will = nil
+	}
 	if !r.begun {
 		if r.client.unfiled() {
 			return true, nil

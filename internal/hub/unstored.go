@@ -61,13 +61,20 @@ func (o *owed) owe(recs []store.Record) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, r := range recs {
-		if c, ok := r.(*store.SessionClosed); ok && c.Expiry == 0 { // it has ended too; what it has left for others goes with it
-			r = &store.SessionRemoved{Session: c.Session}
+		switch c := r.(type) {
+		case *store.SessionRemoved:
+		case *store.SessionClosed:
+			if c.Expiry != 0 {
+				continue
+			}
+			if !c.KeepWill { // it has ended too; what it has left for others goes with it
+				r = &store.SessionRemoved{Session: c.Session}
+			}
+		default:
+			continue
 		}
-		if _, ok := r.(*store.SessionRemoved); ok {
-			o.list = append(o.list, r)
-			o.some.Store(true)
-		}
+		o.list = append(o.list, r)
+		o.some.Store(true)
 	}
 }
 

@@ -1,16 +1,11 @@
 package script
 
 import (
-	"context"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
-	"time"
 
-	"github.com/nightjarmq/nightjar/internal/conn"
-	"github.com/nightjarmq/nightjar/internal/hub"
 	"github.com/nightjarmq/nightjar/internal/store"
-	"github.com/nightjarmq/nightjar/internal/transport"
 )
 
 // slowDisk is a store whose disk is as far as the test says.
@@ -36,30 +31,12 @@ func (d *slowDisk) sync() {
 func TestGreeting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		disk := &slowDisk{Memory: store.NewMemory()}
-		var h *hub.Hub
-		var cs *conn.Server
-		net := transport.New(transport.Config{
-			Goroutines: true,
-			NewHandler: func(c *transport.Conn, b *transport.Batch) transport.Handler { return cs.Handler(c, b) },
-			NewLocal:   func() any { return h.NewLocal() },
-		})
-		h = hub.New(hub.Config{
-			Store: disk, Now: func() int64 { return time.Now().UnixMilli() }, Batch: net.Batch, Release: net.ReleaseBatch,
-		})
-		cs = conn.NewServer(conn.Config{Hub: h, Batch: net.Batch, Release: net.ReleaseBatch})
-		ln, err := net.Listen(transport.ListenerConfig{Network: "pipe", Data: &conn.Limits{Anonymous: true, MaxQoS: 2, MaxGranted: 2}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		ctx, cancel := context.WithCancel(context.Background())
-		ended := make(chan error, 1)
-		go func() { ended <- net.Run(ctx) }()
-		synctest.Wait()
+		p := assemble(t, disk, nil)
 		clients := make(map[string]*client)
 		say := func(name, text string) {
 			t.Helper()
 			if clients[name] == nil {
-				end, err := ln.Dial()
+				end, err := p.dial()
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -112,10 +89,6 @@ func TestGreeting(t *testing.T) {
 		for _, c := range clients {
 			c.drop(false)
 		}
-		cancel()
-		cs.Close()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
+		p.stop()
 	})
 }

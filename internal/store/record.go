@@ -52,7 +52,8 @@ type SessionClosed struct {
 // SessionRemoved: the session has ended, with all that belongs to it.
 type SessionRemoved struct{ Session SessionID }
 
-// WillTaken: the session's will was published or withdrawn.
+// WillTaken: the session's will is published, by the record that is submitted with it
+// if there is one, or withdrawn.
 type WillTaken struct{ Session SessionID }
 
 // Subscribed adds a subscription or replaces the one with the same filter.
