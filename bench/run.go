@@ -18,6 +18,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -66,7 +67,11 @@ func (w *workshop) run(ctx context.Context, b *contender, l *load) (*report, err
 		return nil, err
 	}
 	var said bytes.Buffer
-	broker := exec.CommandContext(ctx, b.argv[0], b.argv[1:]...)
+	argv := b.argv
+	if b.name == floorName && l.synced {
+		argv = append(slices.Clone(argv), "-sync", "data/log")
+	}
+	broker := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	broker.Dir, broker.Stdout, broker.Stderr = dir, &said, &said
 	broker.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := broker.Start(); err != nil {
@@ -74,7 +79,7 @@ func (w *workshop) run(ctx context.Context, b *contender, l *load) (*report, err
 	}
 	ended := make(chan struct{})
 	go func() { broker.Wait(); close(ended) }()
-	defer func() {
+	end := func() {
 		broker.Process.Signal(syscall.SIGTERM)
 		select {
 		case <-ended:
@@ -82,13 +87,20 @@ func (w *workshop) run(ctx context.Context, b *contender, l *load) (*report, err
 			broker.Process.Kill()
 			<-ended
 		}
-	}()
+	}
+	defer end()
 	if err := awaitPort(ctx, tcpAddress, ended); err != nil {
 		return nil, fmt.Errorf("%w: %s", err, &said)
 	}
 	r, err := w.load(ctx, l, broker.Process.Pid)
-	if err == nil && l.synced && b.name == durableName {
-		r.Fsync, err = fsyncs(ctx)
+	if err == nil && l.synced {
+		switch b.name {
+		case durableName:
+			r.Fsync, err = fsyncs(ctx)
+		case floorName:
+			end() // it says so then
+			err = json.Unmarshal(said.Bytes(), &r.Fsync)
+		}
 	}
 	return r, err
 }
