@@ -82,14 +82,14 @@ func (h *Hub) distribute(b *transport.Batch, l *Local, from *Client, pub *messag
 			n += h.deliver(b, l, d, pub, "")
 		}
 	}
-	for _, g := range route.Groups {
+	for _, g := range route.Groups() {
 		n += h.deliverShared(b, l, g, pub)
 	}
 	t, err := h.submit(b, l, from, pub, incoming)
 	if err != nil {
 		return refusal(err), 0, err
 	}
-	if n == 0 && len(route.Subs)+len(route.Groups) == 0 {
+	if n == 0 && len(route.Subs)+len(route.Groups()) == 0 {
 		return packet.NoMatchingSubscribers, t, nil
 	}
 	return packet.Success, t, nil
@@ -201,7 +201,7 @@ func (h *Hub) deliver(b *transport.Batch, l *Local, d *router.Delivery[*Client],
 	if qos == 0 && (!lim.QueueQoS0 || d.To.Connected()) {
 		return h.deliver0(b, l, d, pub, retain)
 	}
-	return d.To.deliver(b, l, &session.Entry{QoS: qos, Retain: retain, IDs: d.IDs, Share: share}, pub)
+	return d.To.deliver(b, l, &session.Entry{QoS: qos, Retain: retain, IDs: d.IDs(), Share: share}, pub)
 }
 
 // deliver0 sends a message of QoS 0 to a client that is connected. It takes no
@@ -216,8 +216,8 @@ func (h *Hub) deliver0(b *transport.Batch, l *Local, d *router.Delivery[*Client]
 	switch {
 	case ln.Aliases:
 		return d.To.deliver0Alias(b, l, ln, d, pub, retain)
-	case len(d.IDs) > 0 && ln.Version >= packet.V5, ln.Mount != "":
-		l.scratch = pub.Append(l.scratch[:0], &message.Copy{Version: ln.Version, Retain: retain, IDs: d.IDs, Mount: ln.Mount})
+	case len(d.IDs()) > 0 && ln.Version >= packet.V5, ln.Mount != "":
+		l.scratch = pub.Append(l.scratch[:0], &message.Copy{Version: ln.Version, Retain: retain, IDs: d.IDs(), Mount: ln.Mount})
 		frame = l.scratch
 	default:
 		frame = pub.Frame(ln.Version, 0, retain)
@@ -256,7 +256,7 @@ func (c *Client) deliver0Alias(b *transport.Batch, l *Local, ln *Link, d *router
 	if c.sess == nil || c.link.Load() != ln {
 		return 0
 	}
-	k := message.Copy{Version: ln.Version, Retain: retain, IDs: d.IDs, Mount: ln.Mount}
+	k := message.Copy{Version: ln.Version, Retain: retain, IDs: d.IDs(), Mount: ln.Mount}
 	// An alias must not be lost with a dropped packet, nor be used before a packet
 	// that sets it and waits for the disk.
 	if c.held == nil && (ln.Conn.Buffered() == 0 || ln.room() > pub.Size()) {

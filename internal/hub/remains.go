@@ -135,7 +135,7 @@ func (h *Hub) passOn(b *transport.Batch, e *session.Entry, moved store.Done) err
 	pub.SetKept(e.Message, b.Now)
 	l.begin()
 	l.moved = moved
-	for _, g := range l.cache.Match(pub.Topic).Groups {
+	for _, g := range l.cache.Match(pub.Topic).Groups() {
 		if g.Name != e.Share {
 			continue
 		}

@@ -92,7 +92,7 @@ type Counters struct {
 
 // Sync makes what was counted visible to Totals. A loop calls it once per read
 // batch, so that counting costs no atomic operation per message. now is unix
-// milliseconds: from time to time routes that are no longer valid are let go.
+// milliseconds: from time to time routes are let go that are no longer valid, or not used.
 func (l *Local) Sync(now int64) {
 	if now-l.swept >= sweepEvery {
 		l.swept = now
@@ -122,8 +122,8 @@ func (l *Local) Sync(now int64) {
 	}
 }
 
-// sweepEvery is how long, in milliseconds, a stale route may keep clients that
-// are gone in memory.
+// sweepEvery is how long, in milliseconds, a stale route may keep clients that are gone in memory, and how often a topic is
+// published at least whose route is kept.
 const sweepEvery = 60_000
 
 func move(from *int64, to *atomic.Int64) {

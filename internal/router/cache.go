@@ -15,7 +15,7 @@ const (
 // It is bounded twice: by a number of topics, and by 4 KiB for each of them on the average, so that a few topics with
 // very many subscribers crowd out others instead of filling memory. Lists that routes share count once. What goes is chosen by the clock algorithm: a
 // route that was used since the hand last passed is spared once. Until it goes, an outdated route keeps its
-// subscribers from being collected, see [Cache.Sweep].
+// subscribers from being collected, and one that nobody uses any more is memory that a burst has left: see [Cache.Sweep].
 type Cache[S comparable] struct {
 	t         *Table[S]
 	byName    map[string]*cached[S]
@@ -33,7 +33,7 @@ type cached[S comparable] struct {
 	route *Route[S]
 	sum   uint64
 	at    stamp
-	hot   bool // used since the hand passed
+	hot   bool // used again since the hand passed, or a sweep
 }
 
 // NewCache returns a cache over t that keeps the routes of at most so many topics; 0 means 4096.
@@ -66,15 +66,20 @@ func (c *Cache[S]) Match(name []byte) *Route[S] {
 	return e.route
 }
 
-// Sweep drops every outdated route, and with it what keeps subscribers alive that are gone. It looks at all routes: call
-// it now and then, say once a minute or when many clients left.
+// Sweep drops every outdated route, and with it what keeps subscribers alive that are gone, and every route that was not
+// used again since the last Sweep. It looks at all routes: call it now and then, say once a minute.
 func (c *Cache[S]) Sweep() {
 	for i := 0; i < len(c.ring); {
-		if e := c.ring[i]; e.sum != c.t.versions.sum(e.at) {
+		e := c.ring[i]
+		if !e.hot || e.sum != c.t.versions.sum(e.at) {
 			c.drop(i)
 			continue
 		}
+		e.hot = false
 		i++
+	}
+	if len(c.ring) == 0 { // Go's maps do not shrink
+		c.byName, c.ring = make(map[string]*cached[S]), nil
 	}
 }
 
@@ -154,7 +159,7 @@ func (c *Cache[S]) release(e *cached[S]) {
 
 func (e *cached[S]) cost() int {
 	const overhead = 64
-	return int(unsafe.Sizeof(*e)) + len(e.name) + overhead + e.route.cost
+	return int(unsafe.Sizeof(*e)) + len(e.name) + overhead + int(e.route.cost)
 }
 
 // lists yields what a route shares with others: its address and size in bytes.
@@ -164,7 +169,7 @@ func (r *Route[S]) lists() iter.Seq2[unsafe.Pointer, int] {
 		if r.shared && !yield(unsafe.Pointer(unsafe.SliceData(r.Subs)), each*len(r.Subs)) {
 			return
 		}
-		for _, g := range r.Groups {
+		for _, g := range r.Groups() {
 			if !yield(unsafe.Pointer(g), each*len(g.Members)) {
 				return
 			}

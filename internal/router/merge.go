@@ -1,5 +1,7 @@
 package router
 
+import "slices"
+
 // merger merges the overlapping subscriptions of each subscriber in time linear to their number.
 type merger[S comparable] struct {
 	out   []Delivery[S]
@@ -13,7 +15,7 @@ const scan = 16
 // deliveries merges subs, of which those from fresh on have different subscribers. The result is the caller's.
 func (m *merger[S]) deliveries(subs []sub[S], fresh int) []Delivery[S] {
 	m.out = make([]Delivery[S], 0, len(subs))
-	ids := identifiers(subs)
+	ids := roomFor(subs)
 	indexed := fresh > scan
 	if indexed && m.where == nil {
 		m.where = make(map[S]int, fresh)
@@ -59,7 +61,10 @@ func (m *merger[S]) overlap(i int, d Delivery[S]) {
 	switch {
 	case d.NoLocal && !first.NoLocal:
 		own := *first
-		own.IDs = own.IDs[:len(own.IDs):len(own.IDs)]
+		if first.ids != nil {
+			ids := slices.Clip(*first.ids)
+			own.ids = &ids
+		}
 		m.split(i, own)
 	case !d.NoLocal && split:
 		m.out[second].join(&d)
@@ -84,7 +89,14 @@ func (m *merger[S]) split(i int, own Delivery[S]) {
 func (d *Delivery[S]) join(other *Delivery[S]) {
 	d.QoS = max(d.QoS, other.QoS)
 	d.RetainAsPublished = d.RetainAsPublished || other.RetainAsPublished
-	d.IDs = append(d.IDs, other.IDs...)
+	switch {
+	case other.ids == nil:
+	case d.ids == nil:
+		ids := slices.Clone(*other.ids)
+		d.ids = &ids
+	default:
+		*d.ids = append(*d.ids, *other.ids...)
+	}
 }
 
 func (m *merger[S]) reset() {

@@ -68,12 +68,12 @@ func routed(r *Route[int], from int) []string {
 	var out []string
 	for i := range r.Subs {
 		if d := &r.Subs[i]; d.Reaches(from) {
-			out = append(out, copyText("", d.To, d.QoS, d.RetainAsPublished, d.IDs))
+			out = append(out, copyText("", d.To, d.QoS, d.RetainAsPublished, d.IDs()))
 		}
 	}
-	for _, g := range r.Groups {
+	for _, g := range r.Groups() {
 		for _, d := range g.Members {
-			out = append(out, copyText("$share/"+g.Share+"/"+g.Filter, d.To, d.QoS, d.RetainAsPublished, d.IDs))
+			out = append(out, copyText("$share/"+g.Share+"/"+g.Filter, d.To, d.QoS, d.RetainAsPublished, d.IDs()))
 		}
 	}
 	slices.Sort(out)
@@ -169,7 +169,7 @@ func runTable(t *testing.T, s script) {
 	}
 	cache.Sweep()
 	for _, e := range cache.ring {
-		if len(e.route.Subs)+len(e.route.Groups) > 0 {
+		if len(e.route.Subs)+len(e.route.Groups()) > 0 {
 			t.Fatalf("a sweep left %q with subscribers that are gone", e.name)
 		}
 	}

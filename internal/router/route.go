@@ -7,11 +7,25 @@ import (
 // Route is the answer to one topic name: who receives the message. It is immutable, may be kept and shared, and is
 // true of the moment when it was made.
 type Route[S comparable] struct {
-	Subs   []Delivery[S] // in no particular order
-	Groups []*Group[S]   // each takes one copy
+	Subs []Delivery[S] // in no particular order
 
-	cost   int  // bytes of memory that belong to this route alone
-	shared bool // Subs belongs to other routes too
+	groups *[]*Group[S] // nil: none, as in most routes; a cache holds thousands
+	cost   int32        // bytes of memory that belong to this route alone
+	shared bool         // Subs belongs to other routes too
+}
+
+// Groups are the shared subscriptions; each takes one copy.
+func (r *Route[S]) Groups() []*Group[S] {
+	if r.groups == nil {
+		return nil
+	}
+	return *r.groups
+}
+
+// single is a route with its only subscriber, the most usual kind, in one piece.
+type single[S comparable] struct {
+	Route[S]
+	one [1]Delivery[S]
 }
 
 // Delivery is one copy of a message for one subscriber. Overlapping subscriptions of a subscriber are merged, with the
@@ -24,10 +38,19 @@ type Route[S comparable] struct {
 type Delivery[S comparable] struct {
 	To                S
 	QoS               byte
-	NoLocal           bool     // not for messages that To itself publishes [MQTT-3.8.3-3]
-	LocalOnly         bool     // only for messages that To itself publishes
-	RetainAsPublished bool     // [MQTT-3.3.1-12], [MQTT-3.3.1-13]
-	IDs               []uint32 // Subscription Identifiers; shared, not to be changed
+	NoLocal           bool // not for messages that To itself publishes [MQTT-3.8.3-3]
+	LocalOnly         bool // only for messages that To itself publishes
+	RetainAsPublished bool // [MQTT-3.3.1-12], [MQTT-3.3.1-13]
+
+	ids *[]uint32 // nil: none. It is this delivery's alone while the route is made
+}
+
+// IDs are the Subscription Identifiers; shared, not to be changed.
+func (d *Delivery[S]) IDs() []uint32 {
+	if d.ids == nil {
+		return nil
+	}
+	return *d.ids
 }
 
 // Reaches reports whether this delivery applies to a message that from publishes.
@@ -63,7 +86,7 @@ func (g *group[S]) snapshot() *Group[S] {
 	if s := g.snap.Load(); s != nil {
 		return s
 	}
-	s := &Group[S]{Share: g.share, Filter: g.filter, Name: g.name, Members: deliveries(g.members.all), cursor: &g.cursor}
+	s := &Group[S]{Share: g.share, Filter: g.filter, Name: g.name, Members: deliveries(make([]Delivery[S], len(g.members.all)), g.members.all), cursor: &g.cursor}
 	g.snap.Store(s)
 	return s
 }
@@ -76,23 +99,28 @@ func (c *crowd[S]) snapshot() []Delivery[S] {
 	if s := c.snap.Load(); s != nil {
 		return *s
 	}
-	s := deliveries(c.subs.all)
+	s := deliveries(make([]Delivery[S], len(c.subs.all)), c.subs.all)
 	c.snap.Store(&s)
 	return s
 }
 
-// deliveries turns subscriptions into deliveries, one for one.
-func deliveries[S comparable](subs []sub[S]) []Delivery[S] {
-	out := make([]Delivery[S], len(subs))
-	ids := identifiers(subs)
+// deliveries turns subscriptions into deliveries, one for one, in out.
+func deliveries[S comparable](out []Delivery[S], subs []sub[S]) []Delivery[S] {
+	ids := roomFor(subs)
 	for i, x := range subs {
 		out[i] = delivery(x, &ids)
 	}
 	return out
 }
 
-// identifiers makes room for the Subscription Identifiers of subs in one piece.
-func identifiers[S comparable](subs []sub[S]) []uint32 {
+// identifiers are the Subscription Identifiers of many deliveries, in two pieces of memory.
+type identifiers struct {
+	all   []uint32
+	lists [][]uint32 // of one each
+}
+
+// roomFor makes room for the identifiers of subs.
+func roomFor[S comparable](subs []sub[S]) identifiers {
 	n := 0
 	for i := range subs {
 		if subs[i].id != 0 {
@@ -100,13 +128,21 @@ func identifiers[S comparable](subs []sub[S]) []uint32 {
 		}
 	}
 	if n == 0 {
-		return nil
+		return identifiers{}
 	}
-	return make([]uint32, 0, n)
+	return identifiers{make([]uint32, 0, n), make([][]uint32, 0, n)}
+}
+
+// list returns a list of one; there is room for it.
+func (ids *identifiers) list(id uint32) *[]uint32 {
+	n := len(ids.all)
+	ids.all = append(ids.all, id)
+	ids.lists = append(ids.lists, ids.all[n:n+1:n+1]) // full, so that a later append copies
+	return &ids.lists[n]
 }
 
 // delivery turns one subscription into a delivery; its identifier, if any, takes a place of ids.
-func delivery[S comparable](x sub[S], ids *[]uint32) Delivery[S] {
+func delivery[S comparable](x sub[S], ids *identifiers) Delivery[S] {
 	d := Delivery[S]{
 		To:                x.s,
 		QoS:               x.bits & qosBits,
@@ -114,9 +150,7 @@ func delivery[S comparable](x sub[S], ids *[]uint32) Delivery[S] {
 		RetainAsPublished: x.bits&asPub != 0,
 	}
 	if x.id != 0 {
-		n := len(*ids)
-		*ids = append(*ids, x.id)
-		d.IDs = (*ids)[n : n+1 : n+1] // full, so that a later append copies
+		d.ids = ids.list(x.id)
 	}
 	return d
 }

@@ -88,8 +88,8 @@ func TestShared(t *testing.T) {
 	table.Subscribe("ann", filter("a/+"), Options{ID: 6})
 
 	r := table.Match("a/b")
-	if len(r.Subs) != 1 || len(r.Groups) != 3 {
-		t.Fatalf("%d subscribers, %d groups", len(r.Subs), len(r.Groups))
+	if len(r.Subs) != 1 || len(r.Groups()) != 3 {
+		t.Fatalf("%d subscribers, %d groups", len(r.Subs), len(r.Groups()))
 	}
 	g := groupOf(t, r, "g", "a/+")
 	if len(g.Members) != 2 || groupOf(t, r, "h", "a/+").Members[0].NoLocal {
@@ -114,14 +114,14 @@ func TestShared(t *testing.T) {
 	for _, s := range []string{"ann", "bob", "cyd"} {
 		table.Unsubscribe(s, topic.Filter{Share: "g", Filter: "a/+"})
 	}
-	if r := table.Match("a/b"); len(r.Groups) != 2 || len(r.Subs) != 1 {
-		t.Errorf("%d groups and %d subscribers left", len(r.Groups), len(r.Subs))
+	if r := table.Match("a/b"); len(r.Groups()) != 2 || len(r.Subs) != 1 {
+		t.Errorf("%d groups and %d subscribers left", len(r.Groups()), len(r.Subs))
 	}
 }
 
 func groupOf[S comparable](t *testing.T, r *Route[S], share, filter string) *Group[S] {
 	t.Helper()
-	for _, g := range r.Groups {
+	for _, g := range r.Groups() {
 		if g.Share == share && g.Filter == filter {
 			return g
 		}
@@ -218,6 +218,23 @@ func TestCacheBounds(t *testing.T) {
 	}
 }
 
+// TestSweepForgets: a route goes that was not used again since the last sweep, and then the memory of all.
+func TestSweepForgets(t *testing.T) {
+	cache := NewCache(New[int](), 0)
+	for i := range 1000 {
+		cache.Match([]byte("burst/" + strconv.Itoa(i)))
+	}
+	kept := cache.Match([]byte("often"))
+	cache.Match([]byte("often"))
+	if cache.Sweep(); cache.Len() != 1 || cache.byName["often"].route != kept {
+		t.Errorf("a sweep left %d routes", cache.Len())
+	}
+	if cache.Sweep(); cache.Len() != 0 || cache.bytes != 0 || cap(cache.ring) > 0 {
+		t.Errorf("a second one left %d routes, %d bytes, a ring of %d", cache.Len(), cache.bytes, cap(cache.ring))
+	}
+	checkCache(t, cache)
+}
+
 // TestDeep: a filter as deep as 65,535 bytes allow needs no recursion.
 func TestDeep(t *testing.T) {
 	deep := strings.Repeat("/", topic.MaxLength)
@@ -262,7 +279,7 @@ func TestConcurrent(t *testing.T) {
 					t.Error("the steady subscriber was missed")
 					return
 				}
-				for _, g := range r.Groups {
+				for _, g := range r.Groups() {
 					_ = g.Members[g.Next()%uint64(len(g.Members))]
 				}
 			}

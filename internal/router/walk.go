@@ -1,6 +1,8 @@
 package router
 
 import (
+	"math"
+	"slices"
 	"unsafe"
 
 	"github.com/nightjarmq/nightjar/topic"
@@ -123,21 +125,39 @@ func (w *walk[S]) largestLast() {
 
 // route makes a route of what was copied. No lock is needed.
 func (w *walk[S]) route(shared []Delivery[S]) *Route[S] {
-	r := &Route[S]{Subs: shared, shared: shared != nil}
-	r.cost = int(unsafe.Sizeof(*r))
-	if len(w.subs) > 0 {
-		if w.fresh == 0 {
-			r.Subs = deliveries(w.subs)
-		} else {
-			r.Subs = w.merge.deliveries(w.subs, w.fresh)
-		}
-		r.cost += cap(r.Subs)*int(unsafe.Sizeof(Delivery[S]{})) + 4*len(w.subs)
+	var r *Route[S]
+	switch {
+	case len(w.subs) == 1:
+		s := new(single[S])
+		r, s.Subs = &s.Route, deliveries(s.one[:], w.subs)
+	case len(w.subs) == 0:
+		r = &Route[S]{Subs: shared, shared: shared != nil}
+	case w.fresh == 0:
+		r = &Route[S]{Subs: deliveries(make([]Delivery[S], len(w.subs)), w.subs)}
+	default:
+		r = &Route[S]{Subs: w.merge.deliveries(w.subs, w.fresh)}
 	}
 	if len(w.groups) > 0 {
-		r.Groups = append([]*Group[S](nil), w.groups...)
-		r.cost += 8 * cap(r.Groups)
+		groups := slices.Clone(w.groups)
+		r.groups = &groups
 	}
+	r.cost = w.cost(r)
 	return r
+}
+
+// cost is what the memory of r alone comes to, in bytes.
+func (w *walk[S]) cost(r *Route[S]) int32 {
+	var d Delivery[S]
+	n := int(unsafe.Sizeof(*r)) + 8*cap(r.Groups())
+	if !r.shared {
+		n += cap(r.Subs) * int(unsafe.Sizeof(d))
+	}
+	for i := range w.subs {
+		if w.subs[i].id != 0 {
+			n += int(unsafe.Sizeof(d.IDs()) + unsafe.Sizeof(uint32(0)))
+		}
+	}
+	return int32(min(n, math.MaxInt32))
 }
 
 // keep is the number of elements of scratch space that outlive a look-up.
