@@ -111,6 +111,7 @@ func (b *Broker) diskFigures() []Figure {
 		{"store/queue/undurable", "nightjar_store_queue_undurable", float64(m.Undurable)},
 		{"store/full", "nightjar_store_full", one(m.Full)},
 		{"store/failed", "nightjar_store_failed", one(m.Fenced)},
+		{"store/damaged", "nightjar_store_damaged", float64(m.Damaged)},
 	}...)
 }
 

@@ -16,7 +16,7 @@ func TestSysStore(t *testing.T) {
 	exchange(t, c, &packet.Connect{Version: packet.V5, CleanStart: true, ClientID: "c", SessionExpiry: packet.Some[uint32](60)}, "")
 	read(t, c)
 	exchange(t, c, &packet.Subscribe{PacketID: 1, Filters: []packet.SubscribeFilter{{Filter: "$SYS/broker/store/#"}}}, "")
-	zero := map[string]bool{"queue/records": true, "queue/bytes": true, "queue/undurable": true, "full": true, "failed": true}
+	zero := map[string]bool{"queue/records": true, "queue/bytes": true, "queue/undurable": true, "full": true, "failed": true, "damaged": true}
 	positive := map[string]bool{"records": true, "fsyncs": true, "bytes/written": true, "fsync/records": true, "fsync/microseconds": true}
 	for len(zero)+len(positive) > 0 {
 		p, ok := read(t, c).(*packet.Publish)

@@ -222,6 +222,9 @@ func flip(t *testing.T, fs *vfs.MemFS, name string, at int, h *history, whole *s
 	if _, err := damaged.Stat(found[0].Kept); err != nil {
 		return "not kept", err
 	}
+	if n := s.Metrics().Damaged; n != len(found) {
+		return "not counted", fmt.Errorf("%d directories are counted for %v", n, found)
+	}
 	for _, text := range h.after {
 		if got == text {
 			return "found, a former state", nil // the end of the log is lost

@@ -13,6 +13,7 @@ type Metrics struct {
 	Undurable    int64 // now: submissions that are not durable
 	Full         bool  // now: the disk is full
 	Fenced       bool  // now: the disk failed
+	Damaged      int   // directories of damaged files, set aside at this start or an earlier one
 }
 
 func (m *Metrics) count(records, bytes int) {

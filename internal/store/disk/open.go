@@ -34,6 +34,9 @@ func (s *Store) open() error {
 	}
 	s.lock = lock
 	if err = s.openState(); err == nil {
+		err = s.countDamaged()
+	}
+	if err == nil {
 		s.fs.running.Store(true)
 		return nil
 	}

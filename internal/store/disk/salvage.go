@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/wal"
@@ -22,9 +23,10 @@ type Damage struct {
 
 // Names in the store's directory.
 const (
-	live    = "db"      // Pebble's files
-	saved   = "saved"   // what could be saved, until it takes the place of live
-	scratch = "scratch" // names of live's files, for reading without some of them
+	live    = "db"       // Pebble's files
+	saved   = "saved"    // what could be saved, until it takes the place of live
+	scratch = "scratch"  // names of live's files, for reading without some of them
+	aside   = "damaged-" // and a time: what was set aside
 )
 
 func (s *Store) damaged(d Damage) {
@@ -34,9 +36,20 @@ func (s *Store) damaged(d Damage) {
 	}
 }
 
+// countDamaged counts the directories of what was set aside.
+func (s *Store) countDamaged() error {
+	names, err := s.fs.List(s.dir)
+	for _, n := range names {
+		if strings.HasPrefix(n, aside) {
+			s.metrics.Damaged++
+		}
+	}
+	return err
+}
+
 // damageDir makes the directory for what is set aside.
 func (s *Store) damageDir() (string, error) {
-	base := s.path("damaged-" + s.opts.Now().UTC().Format("20060102-150405"))
+	base := s.path(aside + s.opts.Now().UTC().Format("20060102-150405"))
 	name := base
 	for i := 2; ; i++ {
 		if _, err := s.fs.Stat(name); errors.Is(err, os.ErrNotExist) {
