@@ -1,6 +1,9 @@
 package broker
 
 import (
+	"errors"
+	"net"
+	"os"
 	"testing"
 	"time"
 
@@ -56,6 +59,51 @@ func TestTakeoverKeepsOrder(t *testing.T) {
 			if p := read(t, sub).(*packet.Publish); string(p.Topic) != want {
 				t.Errorf("QoS %d: got %s, want %s", qos, p.Topic, want)
 			}
+		}
+	}
+}
+
+// TestReturnWaitsForWill: a client that comes back while its will is being published is let in when that is done: its
+// connection takes the will's place in the store. So is one that takes over, and the next. [MQTT-3.1.2-8] [MQTT-3.1.3-9]
+func TestReturnWaitsForWill(t *testing.T) {
+	for _, hangsUp := range []bool{true, false} {
+		s := slowly{make(chan struct{}, 2), make(chan struct{})}
+		b, stop := run(t, Config{Access: s})
+		defer stop()
+		k := &packet.Connect{Version: packet.V5, ClientID: "c", SessionExpiry: packet.Some[uint32](60)}
+		back := k.Append(nil, packet.V5)
+		k.Will = &packet.Will{Topic: "a/1", QoS: 1}
+		old := pipe(t, b)
+		exchange(t, old, k, "")
+		read(t, old)
+		if hangsUp {
+			old.Close()
+			<-s.asked
+		}
+		conns := []net.Conn{pipe(t, b), pipe(t, b)}
+		for _, c := range conns {
+			if _, err := c.Write(back); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !hangsUp {
+			<-s.asked
+		}
+		for _, c := range conns {
+			c.SetReadDeadline(time.Now().Add(200 * time.Millisecond)) // and so it waits
+			if n, err := c.Read(make([]byte, 1)); n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Errorf("hangs up: %v: the client does not wait for its will: %v", hangsUp, err)
+			}
+			c.SetReadDeadline(time.Now().Add(time.Minute))
+		}
+		close(s.open)
+		for _, c := range conns {
+			if ack := read(t, c).(*packet.Connack); ack.Code != packet.Success || !ack.SessionPresent {
+				t.Errorf("hangs up: %v: got %+v", hangsUp, ack)
+			}
+		}
+		for _, c := range append(conns, old) {
+			c.Close()
 		}
 	}
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/nightjarmq/nightjar/packet"
 )
 
-// mortal has a will. It comes back only when it has seen its will published, if
-// that must be, so that no will is withdrawn by its return.
+// mortal has a will. Sometimes it comes back only when it has seen its will
+// published, and sometimes at once: that is no reason for it not to come.
 type mortal struct {
 	c       *campaign
 	i       int
@@ -19,11 +19,17 @@ type mortal struct {
 	rnd     *rand.Rand
 	version packet.Version
 
-	number   int  // of the connection, names the will
-	accepted bool // CONNACK came for it
-	normal   bool // DISCONNECT was seen by the broker
-	killed   bool // the broker ended with, or after, the connection
-	ended    int  // incarnation in which the connection ended
+	number int // of the connection, names the will
+	past   []past
+}
+
+// past is a connection that had CONNACK and has ended, and whose will nobody has
+// looked for.
+type past struct {
+	number int
+	normal bool // DISCONNECT was seen by the broker
+	killed bool // the broker ended with the connection
+	ended  int  // incarnation in which it ended
 }
 
 func newMortal(c *campaign, i int) *mortal {
@@ -37,50 +43,63 @@ func newMortal(c *campaign, i int) *mortal {
 // will names the will of one connection.
 func (m *mortal) will(number int) int { return m.i*1_000_000 + number }
 
+// willQoS is that of a will with this name.
+func willQoS(will int) byte { return byte(1 + will/1_000_000%2) }
+
 func (m *mortal) life(w *wire) (done bool, err error) {
-	if done, err := m.before(w); done || err != nil {
-		return done, err
+	last := m.c.finishing()
+	if last || m.rnd.IntN(2) == 0 {
+		if err := m.look(w); err != nil || last {
+			return err == nil, err
+		}
 	}
 	m.number++
-	m.accepted, m.normal, m.killed, m.ended = false, false, true, w.incarnation
-	k := &packet.Connect{Version: m.version, ClientID: m.who, Will: &packet.Will{
-		Topic: "will/" + m.who, Payload: strconv.AppendInt(nil, int64(m.will(m.number)), 10), QoS: byte(1 + m.i%2)}}
+	will := m.will(m.number)
+	k := &packet.Connect{Version: m.version, ClientID: m.who, CleanStart: m.version == packet.V5 && m.rnd.IntN(4) == 0, Will: &packet.Will{
+		Topic: "will/" + m.who, Payload: strconv.AppendInt(nil, int64(will), 10), QoS: willQoS(will)}}
 	if m.version == packet.V5 {
 		k.SessionExpiry = packet.Some[uint32](3600)
 	}
 	if _, err := w.open(k); err != nil {
 		return false, err
 	}
-	m.accepted = true
 	w.pause(time.Duration(m.rnd.Int64N(int64(300 * time.Millisecond))))
-	if m.rnd.IntN(3) == 0 {
-		err = w.leave(&packet.Disconnect{})
-		m.normal = err == nil
-	} else {
+	normal := false
+	switch m.rnd.IntN(3) {
+	case 0:
+		if err = w.leave(&packet.Disconnect{}); err != nil {
+			return false, err // nobody knows whether the broker has seen it
+		}
+		normal = true
+	case 1:
 		err = w.hangUp()
+	default: // the next connection may take this one over
 	}
-	m.killed = err != nil
+	m.past = append(m.past, past{m.number, normal, err != nil, w.incarnation})
 	return false, err
 }
 
-// before looks at the will of the last connection: it must have been published,
-// or must not, and once only if the broker was not killed.
-func (m *mortal) before(w *wire) (done bool, err error) {
-	if m.accepted && !m.normal { // [MQTT-3.1.2-8]
-		if !m.c.awaitWill(w, m.will(m.number)) {
-			return false, lost{errors.New("the broker goes, or the will of an ended connection does not come")}
+// look looks at the wills of connections that have ended: each must have been
+// published, or must not, and once only if the broker was not killed.
+func (m *mortal) look(w *wire) error {
+	for ; len(m.past) > 0; m.past = m.past[1:] {
+		p := &m.past[0]
+		will := m.will(p.number)
+		if !p.normal && !m.c.awaitWill(w, will) { // [MQTT-3.1.2-8]
+			return lost{errors.New("the broker goes, or the will of an ended connection does not come")}
 		}
-	}
-	if m.accepted && !m.killed && m.ended == w.incarnation {
-		times := m.c.willCount(m.will(m.number))
-		if m.normal && times > 0 { // [MQTT-3.14.4-3]
-			return false, fmt.Errorf("will %d came after a DISCONNECT", m.will(m.number))
+		if p.killed || p.ended != w.incarnation {
+			continue
+		}
+		times := m.c.willCount(will)
+		if p.normal && times > 0 { // [MQTT-3.14.4-3]
+			return fmt.Errorf("will %d came after a DISCONNECT", will)
 		}
 		if times > 1 {
-			return false, fmt.Errorf("will %d came %d times", m.will(m.number), times)
+			return fmt.Errorf("will %d came %d times", will, times)
 		}
 	}
-	return m.c.finishing(), nil
+	return nil
 }
 
 // awaitWill waits until the will has come, or the broker has gone.
@@ -111,6 +130,9 @@ func (c *campaign) willArrived(payload string) error {
 	defer c.mu.Unlock()
 	c.wills[n]++
 	c.changed.Broadcast()
+	if c.wills[n] > 1 && willQoS(n) == 2 { // [MQTT-4.3.3-10]
+		return fmt.Errorf("will %d of QoS 2 came twice", n)
+	}
 	return nil
 }
 

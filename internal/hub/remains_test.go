@@ -90,6 +90,13 @@ func (f *full) Submit(recs ...store.Record) (store.Ticket, error) {
 	return f.Store.Submit(recs...)
 }
 
+func (f *full) Refusal() error {
+	if f.takes == 0 {
+		return store.ErrNoSpace
+	}
+	return nil
+}
+
 // TestRemainsFull: while the store takes nothing, what an ended session has left for others stays where it is. [MQTT-4.8.2-5]
 func TestRemainsFull(t *testing.T) {
 	stores(t, func(t *testing.T, s store.Store, _ func() store.Store) {
