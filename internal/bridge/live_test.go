@@ -1,7 +1,11 @@
 package bridge_test
 
 import (
+	"errors"
 	"fmt"
+	"io"
+	"net"
+	"os"
 	"testing"
 	"time"
 
@@ -106,11 +110,30 @@ func TestLiveFirstLimits(t *testing.T) {
 	here = runNode(t, liveFirst(broker.Queue{Age: time.Second}))
 	_, back = outage(t, here, there.addr, func(*bridge.Config) {})
 	send(t, here.addr, "x/old", "", 1, false)
-	<-time.After(2500 * time.Millisecond) // the age of what has waited, in whole seconds
+	endOfSilence(t, here.addr) // so long x/old waits at least, by the broker's clock; its age is counted in whole seconds
 	send(t, here.addr, "x/young", "", 1, false)
 	back()
 	want(t, got, "x/young ")
 	if n := here.Dropped("mine")["expired"]; n != 1 {
 		t.Errorf("%d messages have expired, want 1", n)
+	}
+}
+
+// endOfSilence returns when the broker has ended a connection that was silent for three seconds, which is one and a half times
+// the keep-alive time.
+func endOfSilence(t *testing.T, addr string) {
+	t.Helper()
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(30 * time.Second))
+	hello := packet.Connect{Version: packet.V311, CleanStart: true, ClientID: "silent", KeepAlive: 2}
+	if _, err := c.Write(hello.Append(nil, packet.V311)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.Copy(io.Discard, c); errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatal("a silent connection stays")
 	}
 }
