@@ -57,9 +57,15 @@ func (c *backupCommand) backup(ctx context.Context, data string) (list []copied,
 	if err := outside(c.Dir, data); err != nil {
 		return nil, err
 	}
-	if err := makeEmpty(c.Dir); err != nil {
+	undo, err := makeEmpty(c.Dir)
+	if err != nil {
 		return nil, err
 	}
+	defer func() {
+		if err != nil {
+			undo()
+		}
+	}()
 	from, done, err := control.Backup(ctx, data)
 	if errors.Is(err, control.ErrNotRunning) {
 		from, done, err = offline(data)
@@ -134,18 +140,44 @@ func openView(data string) (*disk.View, error) {
 	return v, nil
 }
 
-// makeEmpty makes a directory, or sees that it is empty.
-func makeEmpty(dir string) error {
+// makeEmpty makes a directory, or sees that it is empty. undo removes what it has made and is empty.
+func makeEmpty(dir string) (undo func(), err error) {
 	list, err := os.ReadDir(dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return os.MkdirAll(dir, 0o700)
+		undo = removeEmpty(missing(dir))
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			undo()
+			return nil, err
+		}
+		return undo, nil
 	case err != nil:
-		return err
+		return nil, err
 	case len(list) > 0:
-		return fmt.Errorf("%s is not empty: nothing is overwritten; name another directory", dir)
+		return nil, fmt.Errorf("%s is not empty: nothing is overwritten; name another directory", dir)
 	}
-	return nil
+	return func() {}, nil
+}
+
+// missing returns the directories that have to be made for dir to exist, the innermost first.
+func missing(dir string) (list []string) {
+	for dir = filepath.Clean(dir); ; dir = filepath.Dir(dir) {
+		if _, err := os.Lstat(dir); !errors.Is(err, fs.ErrNotExist) {
+			return list
+		}
+		list = append(list, dir)
+	}
+}
+
+// removeEmpty returns a function that removes directories, up to the first that is not empty.
+func removeEmpty(list []string) func() {
+	return func() {
+		for _, dir := range list {
+			if os.Remove(dir) != nil {
+				return
+			}
+		}
+	}
 }
 
 // sums is the file with the SHA-256 of every file of a backup, as sha256sum

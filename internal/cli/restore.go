@@ -31,16 +31,22 @@ func (c *restoreCommand) run(ctx context.Context, s Streams) int {
 
 // restore copies the backup, compares the copy with the checksums, and reads all
 // of it.
-func (c *restoreCommand) restore(ctx context.Context, data string) error {
+func (c *restoreCommand) restore(ctx context.Context, data string) (err error) {
 	for _, name := range []string{disk.Files, sums} {
 		if _, err := os.Stat(filepath.Join(c.Dir, name)); err != nil {
 			return fmt.Errorf("%s is not a whole backup: %w", c.Dir, err)
 		}
 	}
-	if err := makeEmpty(data); err != nil {
+	undo, err := makeEmpty(data)
+	if err != nil {
 		return err
 	}
-	err := copyStore(ctx, data, c.Dir, func(l []copied) error { return checkSums(c.Dir, l) })
+	defer func() {
+		if err != nil {
+			undo()
+		}
+	}()
+	err = copyStore(ctx, data, c.Dir, func(l []copied) error { return checkSums(c.Dir, l) })
 	if err != nil {
 		return fmt.Errorf("nothing was restored: %w", err)
 	}
