@@ -85,7 +85,7 @@ func (s *Scenario) complete(o Options) (Options, error) {
 	}{
 		{"the number of messages", &o.Messages, d.Messages}, {"the number of connections", &o.Connections, d.Connections},
 		{"the number of subscribers", &o.Subscribers, d.Subscribers}, {"the window", &o.Window, d.Window},
-		{"the size of a payload", &o.Size, 64}, {"the rate", &o.Rate, d.Rate},
+		{"the size of a payload", &o.Size, DefaultSize}, {"the rate", &o.Rate, d.Rate},
 	} {
 		if err := positive(f.what, f.p, f.def); err != nil {
 			return o, err
@@ -108,10 +108,16 @@ func (s *Scenario) complete(o Options) (Options, error) {
 		o.Hold = d.Hold
 	}
 	if o.Quiet == 0 {
-		o.Quiet = 10 * time.Second
+		o.Quiet = DefaultQuiet
 	}
 	return o, nil
 }
+
+// What Options mean by zero in every scenario.
+const (
+	DefaultSize  = 64 // bytes of a payload
+	DefaultQuiet = 10 * time.Second
+)
 
 // smallestPayload is how many bytes it takes to check a message.
 const smallestPayload = 24

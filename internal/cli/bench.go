@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,16 +30,16 @@ type benchCommand struct {
 	Source   []string `help:"Local address to connect from; several take turns. One address is good for some 28,000 connections." placeholder:"ADDRESS"`
 	Prefix   string   `help:"First level of all topics, and beginning of client identifiers. Default: made up." placeholder:"TEXT"`
 
-	Messages    int           `short:"n" help:"How many messages to publish, or connections to make." placeholder:"N"`
-	Connections int           `short:"c" help:"How many publishers, pairs or connections." placeholder:"N"`
-	Subscribers int           `short:"s" help:"How many subscribers, or subscriptions." placeholder:"N"`
-	Window      int           `short:"w" help:"How many messages of one publisher may be on their way; 1 is ping-pong." placeholder:"N"`
-	Size        int           `help:"Bytes of a payload, at least 24. Default: 64." placeholder:"BYTES"`
-	Rate        int           `help:"Messages a second (paced)." placeholder:"N"`
-	Durable     bool          `help:"Sessions of subscribers outlive their connections."`
-	Hold        time.Duration `help:"How long idle connections stay silent." placeholder:"TIME"`
-	Quiet       time.Duration `help:"Give up on messages when nothing has moved for so long. Default: 10s." placeholder:"TIME"`
-	JSON        bool          `name:"json" help:"Print a JSON object for each scenario, on a line."`
+	Messages    *int           `short:"n" help:"How many messages to publish, or connections to make." placeholder:"N"`
+	Connections *int           `short:"c" help:"How many publishers, pairs or connections." placeholder:"N"`
+	Subscribers *int           `short:"s" help:"How many subscribers, or subscriptions." placeholder:"N"`
+	Window      *int           `short:"w" help:"How many messages of one publisher may be on their way; 1 is ping-pong." placeholder:"N"`
+	Size        *int           `help:"Bytes of a payload, at least 24. Default: 64." placeholder:"BYTES"`
+	Rate        *int           `help:"Messages a second (paced)." placeholder:"N"`
+	Durable     bool           `help:"Sessions of subscribers outlive their connections."`
+	Hold        *time.Duration `help:"How long idle connections stay silent." placeholder:"TIME"`
+	Quiet       *time.Duration `help:"Give up on messages when nothing has moved for so long. Default: 10s." placeholder:"TIME"`
+	JSON        bool           `name:"json" help:"Print a JSON object for each scenario, on a line."`
 }
 
 // run returns exitFailed when a scenario failed or a message was lost, came twice or out of order.
@@ -52,6 +53,9 @@ func (c *benchCommand) run(ctx context.Context, s Streams) int {
 		names = strings.Split(scenarioNames(), ", ")
 	}
 	o, err := c.options()
+	if err == nil {
+		err = c.refuseZero(names)
+	}
 	if err != nil {
 		fmt.Fprintf(s.Err, "nightjar: bench: %v\n", err)
 		return exitUsage
@@ -86,11 +90,48 @@ func (c *benchCommand) run(ctx context.Context, s Streams) int {
 	return code
 }
 
+// given is what a flag says; 0 if it was not given, which stands for the scenario's own.
+func given[T any](flag *T) (v T) {
+	if flag != nil {
+		v = *flag
+	}
+	return v
+}
+
+// refuseZero refuses a 0 that would be taken for a flag that was not given.
+func (c *benchCommand) refuseZero(names []string) error {
+	for _, s := range bench.Scenarios() {
+		if !slices.Contains(names, s.Name) {
+			continue
+		}
+		d := &s.Defaults
+		for _, f := range []struct {
+			flag    string
+			given   *int
+			without int
+		}{
+			{"-n", c.Messages, d.Messages}, {"-c", c.Connections, d.Connections}, {"-s", c.Subscribers, d.Subscribers},
+			{"-w", c.Window, d.Window}, {"--size", c.Size, bench.DefaultSize}, {"--rate", c.Rate, d.Rate},
+		} {
+			if f.given != nil && *f.given == 0 && f.without != 0 {
+				return fmt.Errorf("%s 0 is nothing that %s could do: give more, or leave it out for %d", f.flag, s.Name, f.without)
+			}
+		}
+		if c.Hold != nil && *c.Hold <= 0 && d.Hold > 0 {
+			return fmt.Errorf("--hold %v: give more, or leave it out for %v", *c.Hold, d.Hold)
+		}
+	}
+	if c.Quiet != nil && *c.Quiet <= 0 {
+		return fmt.Errorf("--quiet %v would give up at once: give more, or leave it out for %v", *c.Quiet, bench.DefaultQuiet)
+	}
+	return nil
+}
+
 func (c *benchCommand) options() (bench.Options, error) {
 	o := bench.Options{
 		URL: c.URL, PID: c.PID, QoS: c.QoS, Username: c.Username, Password: c.Password, Prefix: c.Prefix, Sources: c.Source,
-		Messages: c.Messages, Connections: c.Connections, Subscribers: c.Subscribers, Window: c.Window, Size: c.Size,
-		Rate: c.Rate, Durable: c.Durable, Hold: c.Hold, Quiet: c.Quiet,
+		Messages: given(c.Messages), Connections: given(c.Connections), Subscribers: given(c.Subscribers), Window: given(c.Window),
+		Size: given(c.Size), Rate: given(c.Rate), Durable: c.Durable, Hold: given(c.Hold), Quiet: given(c.Quiet),
 	}
 	switch c.Protocol {
 	case "3.1.1":
