@@ -227,7 +227,25 @@ func (b *Broker) closeListeners() {
 	}
 }
 
-// Listeners returns the configured listeners, in the order of Addrs.
+// Listening is a listener and the address that it is bound to.
+type Listening struct {
+	Listener
+	Addr net.Addr
+}
+
+// Listening returns the listeners with their addresses as they are at one moment, in the order of Config.Listeners.
+func (b *Broker) Listening() []Listening {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	list := make([]Listening, len(b.bound))
+	for i, l := range b.bound {
+		list[i] = Listening{b.live.Listeners[i], l.Addr()}
+	}
+	return list
+}
+
+// Listeners returns the configured listeners, in the order of Addrs. Those may be
+// of another moment; see Listening.
 func (b *Broker) Listeners() []Listener {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -148,8 +148,8 @@ type listener struct {
 }
 
 func (a *API) listeners(w http.ResponseWriter, b *broker.Broker) {
-	list, addrs := []listener{}, b.Addrs()
-	for i, l := range b.Listeners() {
+	list := []listener{}
+	for _, l := range b.Listening() {
 		out := listener{Protocol: "mqtt", TLS: l.TLS != nil, Anonymous: l.Anonymous}
 		if l.TLS != nil {
 			require := l.TLS().ClientAuth
@@ -161,7 +161,7 @@ func (a *API) listeners(w http.ResponseWriter, b *broker.Broker) {
 		case l.WebSocket:
 			out.Protocol = "websockets"
 		}
-		switch at := addrs[i].(type) {
+		switch at := l.Addr.(type) {
 		case *net.TCPAddr:
 			out.Port = at.Port
 		default:

@@ -214,8 +214,8 @@ func loopbacks() []string {
 func (s *serveCommand) greet(b *broker.Broker, io Streams) {
 	try, metrics, found := "", "", false
 	command := commandName(io)
-	for i, a := range b.Addrs() {
-		l := b.Listeners()[i]
+	for _, l := range b.Listening() {
+		a := l.Addr
 		scheme := "mqtt"
 		switch {
 		case l.Network == "unix":
