@@ -186,7 +186,7 @@ func (s *Store) settleOne(t *taken) bool {
 	failpoint.Reach("durable.before")
 	s.durable.Store(uint64(t.upto))
 	s.syncing--
-	if s.syncing == 0 {
+	if s.syncing == 0 && s.taken < s.urgent {
 		s.work.Signal()
 	}
 	told := s.onDurable
