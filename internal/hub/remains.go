@@ -135,14 +135,12 @@ func (h *Hub) passOn(b *transport.Batch, e *session.Entry, moved store.Done) err
 	pub.SetKept(e.Message, b.Now)
 	l.begin()
 	l.moved = moved
-	for _, g := range l.cache.Match(pub.Topic).Groups() {
-		if g.Name != e.Share {
-			continue
-		}
-		h.deliverShared(b, l, g, pub)
-		pub.Retain = false // what it meant for the retained message was done when it was published
-		_, err := h.submit(b, l, nil, pub, 0)
-		return err
+	g := l.group(pub.Topic, e.Share)
+	if g == nil {
+		return nil
 	}
-	return nil
+	h.deliverShared(b, l, g, pub)
+	pub.Retain = false // what it meant for the retained message was done when it was published
+	_, err := h.submit(b, l, nil, pub, 0)
+	return err
 }

@@ -44,8 +44,21 @@ func (h *Hub) deliverShared(b *transport.Batch, l *Local, g *router.Group[*Clien
 		}
 	}
 	l.Stats.Dropped = dropped
+	if now := l.group(pub.Topic, g.Name); now != nil && now != g { // who left before being asked may have a successor
+		return h.deliverShared(b, l, now, pub)
+	}
 	l.Stats.Dropped[NoMember]++
 	return 0
+}
+
+// group returns the group as it is now; nil if nobody is in it.
+func (l *Local) group(topic []byte, name string) *router.Group[*Client] {
+	for _, g := range l.cache.Match(topic).Groups() {
+		if g.Name == name {
+			return g
+		}
+	}
+	return nil
 }
 
 // shortest returns the connected member for whom the fewest messages wait, of several
