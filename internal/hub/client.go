@@ -41,7 +41,8 @@ type Client struct {
 	subs    subscriptions
 	held    *line    // output that waits for the disk; nil while nothing does
 	replays *replays // nil: none
-	turns   uint64   // counts subscriptions and SUBSCRIBEs
+	turns   uint32   // counts subscriptions and SUBSCRIBEs
+	shares  bool     // the store has, or had, a message of a shared subscription for it
 	waiting int      // messages queued while absent
 	bytes   int      // their size
 	timer   timer.Entry

@@ -170,7 +170,7 @@ func (h *Hub) forget(s *shard, c *Client) {
 // Retained messages are not its own. [3.1.1: MQTT-3.1.2-7]
 func (h *Hub) end(c *Client, leave *departure) {
 	c.ended = true
-	member := slices.ContainsFunc(c.subs.list, func(s subscription) bool { return s.filter.Share != "" })
+	member := c.shares || slices.ContainsFunc(c.subs.list, func(s subscription) bool { return s.filter.Share != "" })
 	if f := (former{client: c, list: c.subs.list}); f.unsubscribe() {
 		leave.former = append(leave.former, f)
 	}

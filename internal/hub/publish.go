@@ -377,6 +377,7 @@ func (c *Client) enqueueAbsent(l *Local, e *session.Entry, pub *message.Publicat
 // addPending notes a durable session whose copy waits for its record. c.mu is held.
 func (l *Local) addPending(c *Client, e *session.Entry, id uint16) {
 	c.pending++
+	c.shares = c.shares || e.Share != ""
 	r := c.recipient(e, id)
 	l.pending = append(l.pending, pending{client: c, epoch: c.epoch, to: r, rec: l.addRecipient(r, e.Share)})
 }

@@ -19,8 +19,8 @@ import (
 // behind what waited in the queue when the client subscribed, and before what
 // came later. [MQTT-4.6.0-5]
 type replay struct {
-	born   uint64 // the subscription; see subscription.born
-	turn   uint64 // the SUBSCRIBE; see subscription.turn
+	born   uint32 // the subscription; see subscription.born
+	turn   uint32 // the SUBSCRIBE; see subscription.turn
 	behind int    // the place in the queue; see session.End
 	filter string
 	last   uint64                           // the messages are those until this number; see router.Retained

@@ -12,8 +12,8 @@ type subscription struct {
 	options router.Options
 	retain  byte // Retain Handling, as asked
 
-	born uint64 // tells it apart from an earlier one with its filter
-	turn uint64 // of its last SUBSCRIBE that brought retained messages
+	born uint32 // tells it apart from an earlier one with its filter
+	turn uint32 // of its last SUBSCRIBE that brought retained messages
 }
 
 // subscriptions are those of one client: a slice, with an index once it is long.
