@@ -56,7 +56,8 @@ type owed struct {
 	list []store.Record // guarded by mu
 }
 
-// owe keeps what of the records must not be forgotten.
+// owe keeps what of the records must not be forgotten. A session that has left something for others is removed when they
+// have it; see remains.
 func (o *owed) owe(recs []store.Record) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -66,9 +67,6 @@ func (o *owed) owe(recs []store.Record) {
 		case *store.SessionClosed:
 			if c.Expiry != 0 {
 				continue
-			}
-			if !c.KeepWill { // it has ended too; what it has left for others goes with it
-				r = &store.SessionRemoved{Session: c.Session}
 			}
 		default:
 			continue
