@@ -303,9 +303,11 @@ func TestNotifications(t *testing.T) {
 // A lazy bridge connects when enough messages wait and ends its connection when nothing happens.
 func TestLazy(t *testing.T) {
 	here, there := runNode(t), runNode(t)
-	got, state := inbox(t, there.addr, "#"), inbox(t, here.addr, "$SYS/broker/bridge/far/state")
+	const connection = "$SYS/broker/connection/me/state" // unlike the state it is told at once, each time
+	got, state, connected := inbox(t, there.addr, "#"), inbox(t, here.addr, "$SYS/broker/bridge/far/state"), inbox(t, here.addr, connection)
 	join(t, here, there.addr, func(c *bridge.Config) {
 		c.Topics, c.Start, c.Threshold, c.IdleTimeout = both(1), bridge.Lazy, 3, 50*time.Millisecond
+		c.Notify, c.RemoteClientID = true, "me"
 	})
 	await(t, state, "$SYS/broker/bridge/far/state idle retained")
 	for i := range 3 {
@@ -315,7 +317,8 @@ func TestLazy(t *testing.T) {
 		send(t, here.addr, "x", fmt.Sprint(i), 1, false)
 	}
 	want(t, got, "x 0", "x 1", "x 2")
-	await(t, state, "$SYS/broker/bridge/far/state idle retained")
+	await(t, connected, connection+" 1 retained")
+	await(t, connected, connection+" 0 retained")
 	for i := range 3 {
 		send(t, here.addr, "y", fmt.Sprint(i), 1, false)
 	}
