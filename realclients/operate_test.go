@@ -409,7 +409,8 @@ func TestDropsPrivileges(t *testing.T) {
 	if err := os.Chmod(h.path("acl"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	h.write("mosquitto.conf", "user nobody\npersistence true\npersistence_location <dir>/data\nlistener <a> 127.0.0.1\nallow_anonymous true\nacl_file <dir>/acl\n")
+	h.write("mosquitto.conf", "user nobody\npersistence true\npersistence_location <dir>/data\nlistener <a> 127.0.0.1\nallow_anonymous true\nacl_file <dir>/acl\n"+
+		"listener <b> 127.0.0.1\nprotocol http_api\n")
 	h.open()
 	if said := h.p.stderr.String(); !strings.Contains(said, "cannot be read again when it changes") || !strings.Contains(said, h.path("acl")) {
 		t.Errorf("nothing is said of the access list that only root can read:\n%s", said)
@@ -422,6 +423,12 @@ func TestDropsPrivileges(t *testing.T) {
 		if f := strings.Fields(line); (f[0] == "Uid:" || f[0] == "Gid:") && f[1] == "0" {
 			t.Errorf("it runs with %s", line)
 		}
+	}
+	switch code, body := h.get("b", "/metrics", "", ""); { // it may not read all about itself any more
+	case code != 200 || !strings.Contains(body, "process_resident_memory_bytes "):
+		t.Errorf("%d\n%s", code, body)
+	case strings.Contains(body, "process_io_"), strings.Contains(h.p.stderr.String(), "process_io_"):
+		t.Errorf("what cannot be read is told as 0, or complained about:\n%s\n%s", body, h.p.stderr.String())
 	}
 	h.pub("a", "-t", "kept", "-m", "x", "-r", "-q", "1")
 	info, err := os.Stat(h.path("data/nightjar"))

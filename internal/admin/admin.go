@@ -20,6 +20,8 @@ type API struct {
 	version string
 	broker  atomic.Pointer[broker.Broker]
 	more    []func(io.Writer)
+
+	unreadable bool // /proc/self/io is; see NoteRights
 }
 
 // Listener is where requests come in.
@@ -115,7 +117,7 @@ func (a *API) metrics(w http.ResponseWriter, b *broker.Broker) {
 	for _, write := range a.more {
 		write(w)
 	}
-	metrics.WriteProcessMetrics(w)
+	a.writeProcess(w)
 }
 
 func (a *API) showVersion(w http.ResponseWriter, _ *broker.Broker) {

@@ -164,6 +164,7 @@ func (v *service) bound() error {
 	if err := becomeUser(c.User, v.say, v.plan.cfg.Data, c.Log.File, c.PIDFile); err != nil {
 		return err
 	}
+	v.api.NoteRights()
 	v.warnOfUnreadable()
 	return nil
 }
