@@ -1,6 +1,7 @@
 package model
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -88,6 +89,7 @@ func (h *history) check(subscribers []string) error {
 // checkShared: of what was acknowledged each member's part together is all, and
 // no message of QoS 2 went to two. [MQTT-4.8.2-2]
 func (h *history) checkShared(members []string) error {
+	var wrong []error
 	for s, n := range h.acked {
 		for i := 1; i <= n && s.qos > 0; i++ {
 			times := 0
@@ -99,9 +101,9 @@ func (h *history) checkShared(members []string) error {
 			// A publisher may have sent QoS 1 again. Nobody's session has ended, so
 			// nothing was passed on.
 			if times == 0 || times > 1 && s.qos == 2 {
-				return fmt.Errorf("number %d of %v went to %d members of the group", i, s, times)
+				wrong = append(wrong, fmt.Errorf("number %d of %d of %v went to %d members of the group", i, n, s, times))
 			}
 		}
 	}
-	return nil
+	return errors.Join(wrong...)
 }

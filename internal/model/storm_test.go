@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"strconv"
@@ -43,7 +44,23 @@ func storms(t *testing.T, cfg broker.Config) {
 		s.messages = 80
 	}
 	if err := s.run(); err != nil {
+		tell(t, b)
 		t.Fatal(err)
+	}
+}
+
+// tell logs what says where a message has gone that somebody misses: a storm does not come again.
+func tell(t *testing.T, b *broker.Broker) {
+	for _, f := range b.Figures() {
+		if strings.Contains(f.Topic, "dropped/") && f.Value != 0 {
+			t.Logf("%s: %v", f.Topic, f.Value)
+		}
+	}
+	for _, id := range append(names("sub", subscribers), names(shared, members)...) {
+		n, _ := b.Queued(id)
+		dropped := b.Dropped(id)
+		maps.DeleteFunc(dropped, func(_ string, n int64) bool { return n == 0 })
+		t.Logf("%s: %d messages wait or are not acknowledged; dropped: %v", id, n, dropped)
 	}
 }
 
