@@ -45,7 +45,7 @@ type Will struct {
 type SessionClosed struct {
 	Session  SessionID
 	Expiry   uint32 // seconds, as last set by the client
-	KeepWill bool   // the will waits for its delay; else it is gone
+	KeepWill bool   // the will waits, for its delay or to be published; else it is gone
 	Time     int64  // unix milliseconds
 }
 
