@@ -124,9 +124,16 @@ func passes(e *session.Entry) bool { return e.QoS == 1 || e.PacketID == 0 }
 
 // passOn gives a message of a shared subscription, that its member has not
 // acknowledged, to another one. moved is its delivery in the store, if it has one:
-// that ends with it. With an error nobody has got it. [MQTT-4.8.2-5]
+// that ends with it. With an error the store takes nothing at present, and nobody has
+// got it: a member whose session is in memory would get it each time that it is
+// tried. [MQTT-4.8.2-5]
 func (h *Hub) passOn(b *transport.Batch, e *session.Entry, moved store.Done) error {
 	l := local(b)
+	if moved.Seq != 0 {
+		if err := h.store.Refusal(); err != nil {
+			return err
+		}
+	}
 	if e.Message.Expired(b.Now) { // [MQTT-3.3.2-5]
 		l.Stats.Dropped[Expired]++
 		return nil
