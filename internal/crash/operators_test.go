@@ -267,8 +267,8 @@ func TestOperatorsRefuse(t *testing.T) {
 	s.stop()
 	s.damage(backup)
 	s.refused("nothing was restored", "restore", backup, "--data", nothing)
-	if list, err := os.ReadDir(nothing); err != nil || len(list) > 0 {
-		t.Errorf("left behind: %v %v", list, err)
+	if _, err := os.Stat(nothing); !os.IsNotExist(err) {
+		t.Errorf("a directory is left behind: %v", err)
 	}
 }
 
