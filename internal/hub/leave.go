@@ -209,7 +209,11 @@ func (h *Hub) storeDeparture(leave *departure) {
 	if len(leave.recs) == 0 {
 		return
 	}
-	if _, err := h.store.Submit(leave.recs...); err != nil {
+	err := h.owed.settle(h.store)
+	if err == nil {
+		_, err = h.store.Submit(leave.recs...)
+	}
+	if err != nil {
 		h.log.Error("store the end of a connection", "err", err)
 		h.owed.owe(leave.recs)
 	}
@@ -292,6 +296,9 @@ func (h *Hub) publishWill(b *transport.Batch, c *Client, w *store.Will, taken *s
 	case err != nil && waits:
 		return err
 	case err != nil:
+		if taken != nil {
+			h.owed.owe([]store.Record{taken})
+		}
 		h.log.Error("publish a will", "client", c.ID, "topic", w.Message.Topic, "err", err)
 	case code >= packet.UnspecifiedError:
 		h.warn(c.ID, "a will was refused", "topic", ration.Cut(w.Message.Topic), "reason", code.String())

@@ -209,6 +209,9 @@ func (h *Hub) storeOpening(c *Client, o *Opening, leave *departure, now int64) (
 	if len(leave.recs) == 0 {
 		return 0, nil
 	}
+	if err := h.owed.settle(h.store); err != nil {
+		return 0, err
+	}
 	return h.store.Submit(leave.recs...)
 }
 

@@ -47,8 +47,10 @@ func unopened(err error) error {
 	return fmt.Errorf("%w: %w", &packet.Error{Code: code, Clause: "MQTT-3.1.4-2", Msg: "the session cannot be stored at present"}, err)
 }
 
-// owed are sessions that have ended while the store took nothing. Their records
-// are submitted again when it does: a session that ended must not come back.
+// owed are the ends of connections, of sessions and of wills that came while the
+// store took nothing. They are stored when it does, and before anything else about
+// sessions: a session that ended must not come back, nor a will that was published or
+// discarded. [MQTT-3.1.2-10]
 type owed struct {
 	some atomic.Bool // there are any; spares the lock
 
@@ -62,32 +64,28 @@ func (o *owed) owe(recs []store.Record) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, r := range recs {
-		switch c := r.(type) {
-		case *store.SessionRemoved:
-		case *store.SessionClosed:
-			if c.Expiry != 0 {
-				continue
-			}
-		default:
-			continue
+		switch r.(type) {
+		case *store.SessionRemoved, *store.SessionClosed, *store.WillTaken:
+			o.list = append(o.list, r)
+			o.some.Store(true)
 		}
-		o.list = append(o.list, r)
-		o.some.Store(true)
 	}
 }
 
-// settle submits what is owed.
-func (o *owed) settle(s store.Store) {
+// settle submits what is owed. With an error it is owed still.
+func (o *owed) settle(s store.Store) error {
 	if !o.some.Load() {
-		return
+		return nil
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if len(o.list) == 0 {
-		return
+		return nil
 	}
-	if _, err := s.Submit(o.list...); err == nil {
-		o.list = nil
-		o.some.Store(false)
+	if _, err := s.Submit(o.list...); err != nil {
+		return err
 	}
+	o.list = nil
+	o.some.Store(false)
+	return nil
 }

@@ -53,9 +53,7 @@ func TestWillFull(t *testing.T) {
 				a = newAway(t, s, Limits{})
 				a.now = now
 				a.pass(60_000)
-				if c.qos > 0 {
-					wantPayloads(t, s, watch, c.want)
-				}
+				wantPayloads(t, s, watch, c.want)
 				if left := s.Stats().Sessions; left != 1 && c.expiry != NeverExpires {
 					t.Errorf("%d sessions are left", left)
 				}

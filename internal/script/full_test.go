@@ -12,14 +12,19 @@ import (
 // fullDisk is a store that takes nothing while it is full.
 type fullDisk struct {
 	*store.Memory
-	full atomic.Bool
+	full  atomic.Bool
+	risen func(store.Ticket, error)
 }
+
+func (d *fullDisk) OnDurable(f func(store.Ticket, error)) { d.risen = f }
 
 func (d *fullDisk) Submit(recs ...store.Record) (store.Ticket, error) {
 	if err := d.Refusal(); err != nil {
 		return 0, err
 	}
-	return d.Memory.Submit(recs...)
+	t, err := d.Memory.Submit(recs...)
+	go d.risen(t, err)
+	return t, err
 }
 
 func (d *fullDisk) SubmitLater(recs ...store.Record) (store.Ticket, error) { return d.Submit(recs...) }
@@ -82,4 +87,86 @@ func playFull(t *testing.T, disk *fullDisk, text string) {
 		}
 		synctest.Wait()
 	})
+}
+
+// TestDiscardedWillFull: a client says DISCONNECT while the disk is full, and does not come back. Its will is not published
+// when the broker is started anew. [MQTT-3.14.4-3] [MQTT-3.1.2-10]
+func TestDiscardedWillFull(t *testing.T) {
+	disk := &fullDisk{Memory: store.NewMemory()}
+	playFull(t, disk, `
+		alice> CONNECT v=5 id=alice clean=0 session-expiry=4000000000 will-topic=will will-qos=1 will-payload=1
+		alice< CONNACK present=0 code=0x00
+		watch> CONNECT v=5 id=watch clean=0 session-expiry=4000000000
+		watch< CONNACK present=0 code=0x00
+		watch> SUBSCRIBE id=1 will qos=1
+		watch< SUBACK id=1 codes=0x01
+		broker stops
+		alice> DISCONNECT
+		alice!
+		advance 10s
+		broker stops
+		watch> SUBSCRIBE id=1 x qos=1
+		watch< SUBACK id=1 codes=0x01
+		advance 10s
+		watch<`)
+	playFull(t, disk, `
+		watch> CONNECT v=5 id=watch clean=0 session-expiry=4000000000
+		watch< CONNACK present=1 code=0x00
+		advance 100s
+		watch<`)
+}
+
+// TestWillFullOnce: a will of QoS 0 is published while the disk is full, and not again when the broker is started anew.
+// [MQTT-3.1.2-10]
+func TestWillFullOnce(t *testing.T) {
+	disk := &fullDisk{Memory: store.NewMemory()}
+	playFull(t, disk, `
+		alice> CONNECT v=5 id=alice clean=0 session-expiry=4000000000 will-topic=will will-payload=1
+		alice< CONNACK present=0 code=0x00
+		watch> CONNECT v=5 id=watch clean=0 session-expiry=4000000000
+		watch< CONNACK present=0 code=0x00
+		watch> SUBSCRIBE id=1 will qos=1
+		watch< SUBACK id=1 codes=0x01
+		broker stops
+		alice drops
+		watch< PUBLISH will "1"
+		advance 10s
+		broker stops
+		watch> SUBSCRIBE id=1 x qos=1
+		watch< SUBACK id=1 codes=0x01
+		advance 10s
+		watch<`)
+	playFull(t, disk, `
+		watch> CONNECT v=5 id=watch clean=0 session-expiry=4000000000
+		watch< CONNACK present=1 code=0x00
+		advance 100s
+		watch<`)
+}
+
+// TestNextWillFull: likewise, but the client is back as soon as there is space, with another will. That one is published when
+// the broker has crashed. [MQTT-3.1.2-8]
+func TestNextWillFull(t *testing.T) {
+	disk := &fullDisk{Memory: store.NewMemory()}
+	playFull(t, disk, `
+		alice> CONNECT v=5 id=alice clean=0 session-expiry=4000000000 will-topic=will will-qos=1 will-payload=1
+		alice< CONNACK present=0 code=0x00
+		watch> CONNECT v=5 id=watch clean=0 session-expiry=4000000000
+		watch< CONNACK present=0 code=0x00
+		watch> SUBSCRIBE id=1 will qos=1
+		watch< SUBACK id=1 codes=0x01
+		broker stops
+		alice> DISCONNECT
+		alice!
+		advance 10s
+		broker stops
+		alice> CONNECT v=5 id=alice clean=0 session-expiry=4000000000 will-topic=will will-qos=1 will-payload=2
+		alice< CONNACK present=1 code=0x00
+		broker stops`)
+	disk.full.Store(false)
+	playFull(t, disk, `
+		watch> CONNECT v=5 id=watch clean=0 session-expiry=4000000000
+		watch< CONNACK present=1 code=0x00
+		advance 1s
+		watch< PUBLISH will "2" qos=1 id=1
+		watch<`)
 }
