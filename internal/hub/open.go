@@ -284,7 +284,7 @@ func (c *Client) countWaiting(most int, now int64) {
 func (h *Hub) restore(info *store.SessionInfo, now int64, leave *departure) {
 	c := &Client{
 		hub: h, ID: info.ClientID, User: info.User, durable: info.Session, epoch: info.Epoch,
-		expiry: info.Expiry, will: info.Will,
+		expiry: info.Expiry, will: info.Will, shares: info.Shares,
 	}
 	for _, sub := range info.Subscriptions {
 		c.restoreSubscription(sub)

@@ -44,6 +44,29 @@ func TestRemains(t *testing.T) {
 	})
 }
 
+// TestFormerMemberRemains: likewise with a client that gave its subscription up, when the broker is started anew before its
+// session ends. [MQTT-4.8.2-5]
+func TestFormerMemberRemains(t *testing.T) {
+	stores(t, func(t *testing.T, s store.Store, reopen func() store.Store) {
+		id := member(t, s, "c", 60)
+		a := newAway(t, s, Limits{})
+		for i := range 3 {
+			a.publish(t, strconv.Itoa(i), 0)
+		}
+		if _, err := s.Submit(&store.Unsubscribed{Session: id, Filter: "$share/g/t"}); err != nil {
+			t.Fatal(err)
+		}
+		heir := member(t, s, "heir", NeverExpires)
+		s = reopen()
+		a = newAway(t, s, Limits{})
+		a.pass(62_000)
+		wantOrder(t, s, heir, 3)
+		if st := s.Stats(); st.Sessions != 1 {
+			t.Errorf("the store has %+v", st)
+		}
+	})
+}
+
 // member stores an absent member of the group g.
 func member(t *testing.T, s store.Store, id string, expiry uint32) store.SessionID {
 	t.Helper()

@@ -37,7 +37,7 @@ func (d *fullDisk) Refusal() error {
 }
 
 // TestPassOnFull: the session of a member ends while the disk is full. What waits for it goes to another member, whose
-// session is in memory, when the store can say that it has; once. [MQTT-4.8.2-5] [MQTT-4.3.3-2]
+// session is in memory, when the store can say that it has; once. [MQTT-4.8.2-5]
 func TestPassOnFull(t *testing.T) {
 	disk := &fullDisk{Memory: store.NewMemory()}
 	playFull(t, disk, `

@@ -180,9 +180,7 @@ func (m *Memory) received(r *Received) {
 		return
 	}
 	m.forget(e)
-	if e.more != nil && e.more.share != nil {
-		s.shared--
-	}
+	s.count(e.more, -1)
 	s.inflightBytes -= int64(e.size)
 	s.released++
 	e.msg, e.more, e.size = nil, nil, 0

@@ -27,6 +27,7 @@ type session struct {
 	inflightBytes int64
 	released      int // entries of inflight without a message
 	shared        int // entries whose message has other recipients, too
+	grouped       int // entries of shared subscriptions
 }
 
 func (s *session) info() *SessionInfo {
@@ -42,6 +43,7 @@ func (s *session) info() *SessionInfo {
 		Subscriptions: s.subs.sorted(),
 		Queued:        s.queued(),
 		QueuedBytes:   s.waitingBytes + s.inflightBytes,
+		Shares:        s.grouped > 0,
 	}
 }
 
@@ -49,9 +51,7 @@ func (s *session) queued() int { return s.waiting.n + s.inflight.n }
 
 // push queues e, in flight if it has a packet identifier.
 func (s *session) push(e entry) {
-	if e.more != nil && e.more.share != nil {
-		s.shared++
-	}
+	s.count(e.more, 1)
 	if e.pid == 0 {
 		s.waitingBytes += int64(e.size)
 		s.waiting.insert(e)
@@ -84,10 +84,21 @@ func (s *session) pop(seq Seq) (entry, bool) {
 	} else if e, ok = s.waiting.remove(seq); ok {
 		s.waitingBytes -= int64(e.size)
 	}
-	if ok && e.more != nil && e.more.share != nil {
-		s.shared--
-	}
+	s.count(e.more, -1)
 	return e, ok
+}
+
+// count adds n to the counts of the entries that have more.
+func (s *session) count(m *more, n int) {
+	if m == nil {
+		return
+	}
+	if m.share != nil {
+		s.shared += n
+	}
+	if m.group != "" {
+		s.grouped += n
+	}
 }
 
 // subscriptions are those of one session. Most sessions have few: a list is

@@ -102,6 +102,7 @@ type SessionInfo struct {
 	Subscriptions []Subscription // in the order of their filters
 	Queued        int            // deliveries, in flight or not
 	QueuedBytes   int64          // the sizes of their messages added up
+	Shares        bool           // messages of shared subscriptions are among them
 }
 
 // Subscription is one subscription of a session.

@@ -297,6 +297,9 @@ func (st *state) enqueue(r *store.Published) {
 		} else {
 			e.expires = r.Message.Expires
 		}
+		if to.Share != "" {
+			e.flags |= entryGroup
+		}
 		s.push(e)
 		st.val = d.append(st.val[:0])
 		st.set(st.seqKey(to.Session, kindDelivery, r.Seq))
@@ -332,6 +335,7 @@ func (st *state) progress(id store.SessionID, seq store.Seq, pid uint16, release
 	s.send(e, pid)
 	if release && !released {
 		st.forget(e)
+		s.ungroup(e)
 		st.drop(st.seqKey(id, kindDelivery, seq))
 		s.inflightBytes -= int64(e.size)
 		e.size = 0

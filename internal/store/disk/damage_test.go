@@ -301,7 +301,7 @@ func within(left, whole *storetest.State) error {
 		if in.Will != nil && !reflect.DeepEqual(in.Will, win.Will) || !subset(in.Subscriptions, win.Subscriptions) {
 			return fmt.Errorf("session %d is %+v, was %+v", in.Session, in, win)
 		}
-		in.Will, in.Subscriptions, in.Queued, in.QueuedBytes = win.Will, win.Subscriptions, win.Queued, win.QueuedBytes
+		in.Will, in.Subscriptions, in.Queued, in.QueuedBytes, in.Shares = win.Will, win.Subscriptions, win.Queued, win.QueuedBytes, win.Shares
 		if !reflect.DeepEqual(in, win) {
 			return fmt.Errorf("session %d is %+v, was %+v", in.Session, in, win)
 		}

@@ -22,6 +22,7 @@ type session struct {
 	queue    queue
 
 	inflight      int // entries of queue with a packet identifier
+	grouped       int // entries of shared subscriptions
 	waitingBytes  int64
 	inflightBytes int64
 }
@@ -52,6 +53,9 @@ func (s *session) releaseID(pid uint16) bool {
 
 // push queues e behind all others.
 func (s *session) push(e entry) {
+	if e.flags&entryGroup != 0 {
+		s.grouped++
+	}
 	if e.pid == 0 {
 		s.waitingBytes += int64(e.size)
 	} else {
@@ -74,6 +78,7 @@ func (s *session) send(e *entry, pid uint16) {
 // pop takes out what is at the place that find returned.
 func (s *session) pop(at place) entry {
 	e := s.queue.remove(at)
+	s.ungroup(&e)
 	if e.pid == 0 {
 		s.waitingBytes -= int64(e.size)
 	} else {
@@ -81,6 +86,14 @@ func (s *session) pop(at place) entry {
 		s.inflight--
 	}
 	return e
+}
+
+// ungroup forgets that e came by a shared subscription.
+func (s *session) ungroup(e *entry) {
+	if e.flags&entryGroup != 0 {
+		e.flags &^= entryGroup
+		s.grouped--
+	}
 }
 
 // entry is one delivery in the index.
@@ -96,6 +109,7 @@ const (
 	entryReleased = 1 << iota // only the packet identifier is left
 	entryShared               // the message has other recipients, too
 	entryProgress             // its progress was written
+	entryGroup                // it came by a shared subscription
 )
 
 // A queue holds entries in the order of their sequence numbers, in chunks:

@@ -276,6 +276,9 @@ func (l *loader) delivery(seq store.Seq, value []byte) error {
 		return err
 	}
 	e := entry{seq: seq, size: d.size, pid: d.pid}
+	if d.head&deliveryGroup != 0 {
+		e.flags |= entryGroup
+	}
 	if d.shared {
 		e.flags |= entryShared
 		sh := l.shares[seq]

@@ -306,6 +306,7 @@ func (s *Store) info(id store.SessionID) *store.SessionInfo {
 		Closed:      ses.closed,
 		Queued:      ses.queue.n,
 		QueuedBytes: ses.waitingBytes + ses.inflightBytes,
+		Shares:      ses.grouped > 0,
 	}
 }
 

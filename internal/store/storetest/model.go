@@ -184,6 +184,7 @@ func (s *modelSession) state() SessionState {
 			size = int64(e.Message.Size())
 		}
 		info.QueuedBytes += size
+		info.Shares = info.Shares || e.Share != ""
 		if e.PacketID != 0 {
 			res.Inflight = append(res.Inflight, e)
 			continue
