@@ -116,7 +116,7 @@ func (h *Hub) onDurable(t store.Ticket, err error) {
 		return
 	}
 	h.announce(nil)
-	_ = h.owed.settle(h.store) // it is tried again
+	_ = h.owed.settle() // it is tried again
 	due := h.waiting.take(t)
 	if len(due) == 0 {
 		return

@@ -162,6 +162,7 @@ func New(cfg Config) *Hub {
 		timers:   timer.New(cfg.Now),
 		seed:     maphash.MakeSeed(),
 		risen:    sync.NewCond(new(sync.Mutex)),
+		owed:     owed{store: cfg.Store},
 	}
 	h.SetLimits(cfg.Limits)
 	h.SetAccess(cfg.Access)

@@ -209,13 +209,13 @@ func (h *Hub) storeDeparture(leave *departure) {
 	if len(leave.recs) == 0 {
 		return
 	}
-	err := h.owed.settle(h.store)
+	err := h.owed.settle()
 	if err == nil {
 		_, err = h.store.Submit(leave.recs...)
 	}
 	if err != nil {
 		h.log.Error("store the end of a connection", "err", err)
-		h.owed.owe(leave.recs)
+		h.owe(leave.recs...)
 	}
 	leave.recs = nil
 }
@@ -297,7 +297,7 @@ func (h *Hub) publishWill(b *transport.Batch, c *Client, w *store.Will, taken *s
 		return err
 	case err != nil:
 		if taken != nil {
-			h.owed.owe([]store.Record{taken})
+			h.owe(taken)
 		}
 		h.log.Error("publish a will", "client", c.ID, "topic", w.Message.Topic, "err", err)
 	case code >= packet.UnspecifiedError:

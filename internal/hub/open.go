@@ -166,7 +166,7 @@ func (h *Hub) attach(b *transport.Batch, c *Client, o *Opening, leave *departure
 	present := c.epoch > 0
 	t, err := h.storeOpening(c, o, leave, b.Now)
 	if err != nil {
-		h.owed.owe(leave.recs)
+		h.owe(leave.recs...)
 		if !present {
 			c.ended = true
 		}
@@ -209,7 +209,7 @@ func (h *Hub) storeOpening(c *Client, o *Opening, leave *departure, now int64) (
 	if len(leave.recs) == 0 {
 		return 0, nil
 	}
-	if err := h.owed.settle(h.store); err != nil {
+	if err := h.owed.settle(); err != nil {
 		return 0, err
 	}
 	return h.store.Submit(leave.recs...)

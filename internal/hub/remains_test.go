@@ -159,7 +159,6 @@ func TestEndFull(t *testing.T) {
 		a.pass(61_000)
 		wantOrder(t, s, heir, 0)
 		f.takes = math.MaxInt
-		a.owed.settle(f) // as when the store is durable again
 		a.pass(2 * remainsRetry)
 		wantOrder(t, s, heir, 10)
 		if st := s.Stats(); st.Sessions != 1 || a.Find("heir").waiting != 10 {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/nightjarmq/nightjar/internal/message"
 	"github.com/nightjarmq/nightjar/internal/store"
+	"github.com/nightjarmq/nightjar/internal/timer"
 	"github.com/nightjarmq/nightjar/packet"
 )
 
@@ -52,7 +53,9 @@ func unopened(err error) error {
 // sessions: a session that ended must not come back, nor a will that was published or
 // discarded. [MQTT-3.1.2-10]
 type owed struct {
-	some atomic.Bool // there are any; spares the lock
+	store store.Store
+	some  atomic.Bool // there are any; spares the lock
+	timer timer.Entry
 
 	mu   sync.Mutex
 	list []store.Record // guarded by mu
@@ -60,7 +63,14 @@ type owed struct {
 
 // owe keeps what of the records must not be forgotten. A session that has left something for others is removed when they
 // have it; see remains.
-func (o *owed) owe(recs []store.Record) {
+func (h *Hub) owe(recs ...store.Record) {
+	h.owed.add(recs)
+	if h.owed.some.Load() {
+		h.timers.Schedule(&h.owed.timer, &h.owed, h.cfg.Now()+remainsRetry)
+	}
+}
+
+func (o *owed) add(recs []store.Record) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, r := range recs {
@@ -72,8 +82,16 @@ func (o *owed) owe(recs []store.Record) {
 	}
 }
 
+// Expire settles, also when nobody else has anything to store.
+func (o *owed) Expire(now int64) (next int64) {
+	if o.settle() != nil {
+		return now + remainsRetry
+	}
+	return 0
+}
+
 // settle submits what is owed. With an error it is owed still.
-func (o *owed) settle(s store.Store) error {
+func (o *owed) settle() error {
 	if !o.some.Load() {
 		return nil
 	}
@@ -82,7 +100,7 @@ func (o *owed) settle(s store.Store) error {
 	if len(o.list) == 0 {
 		return nil
 	}
-	if _, err := s.Submit(o.list...); err != nil {
+	if _, err := o.store.Submit(o.list...); err != nil {
 		return err
 	}
 	o.list = nil

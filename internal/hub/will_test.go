@@ -46,7 +46,6 @@ func TestWillFull(t *testing.T) {
 				wantPayloads(t, s, watch, "[]")
 				f.takes = math.MaxInt
 				a.pass(3 * remainsRetry)
-				a.owed.settle(f)
 				wantPayloads(t, s, watch, c.want)
 				now := a.now
 				s = reopen()

@@ -170,3 +170,26 @@ func TestNextWillFull(t *testing.T) {
 		watch< PUBLISH will "2" qos=1 id=1
 		watch<`)
 }
+
+// TestOwedIsSettled: likewise, when nothing else is stored once there is space.
+func TestOwedIsSettled(t *testing.T) {
+	disk := &fullDisk{Memory: store.NewMemory()}
+	playFull(t, disk, `
+		alice> CONNECT v=5 id=alice clean=0 session-expiry=4000000000 will-topic=will will-qos=1 will-payload=1
+		alice< CONNACK present=0 code=0x00
+		broker stops
+		alice> DISCONNECT
+		alice!
+		advance 10s
+		broker stops
+		advance 10s`)
+	err := disk.Sessions(func(s *store.SessionInfo) bool {
+		if s.Will != nil || s.Closed == 0 {
+			t.Errorf("the store has %+v", s)
+		}
+		return true
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
