@@ -49,6 +49,12 @@ func TestClockThatJumps(t *testing.T) {
 	if err := c.Disconnect(t.Context(), &packet.Disconnect{}); err != nil {
 		t.Fatal(err)
 	}
+	for deadline := time.Now().Add(30 * time.Second); b.hub.Find("sleeper").Connected(); {
+		if time.Now().After(deadline) {
+			t.Fatal("the client is connected still")
+		}
+		<-time.After(time.Millisecond)
+	}
 	p, err := b.Dial(t.Context(), client.Options{Version: packet.V5})
 	if err != nil {
 		t.Fatal(err)

@@ -26,19 +26,26 @@ func TestProgramAsService(t *testing.T) {
 		t.Skip("no datagram sockets by name: ", err)
 	}
 	defer manager.Close()
-	manager.SetReadDeadline(time.Now().Add(time.Minute))
-	hears := func(want string) {
-		t.Helper()
-		b := make([]byte, 1000)
-		for {
+	manager.SetReadDeadline(time.Now().Add(2 * time.Minute))
+	heard := make(chan string, 10_000) // who waits to be heard when it ends is not
+	go func() {
+		defer close(heard)
+		for b := make([]byte, 1000); ; {
 			n, err := manager.Read(b)
 			if err != nil {
-				t.Fatalf("waiting for %s: %v", want, err)
+				return
 			}
-			if strings.HasPrefix(string(b[:n]), want) {
+			heard <- string(b[:n])
+		}
+	}()
+	hears := func(want string) {
+		t.Helper()
+		for said := range heard {
+			if strings.HasPrefix(said, want) {
 				return
 			}
 		}
+		t.Fatalf("%s was not heard", want)
 	}
 	bound, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
