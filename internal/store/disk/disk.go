@@ -94,6 +94,7 @@ type Store struct {
 	stopped chan struct{}  // closed by settle
 	fenced  chan struct{}  // closed by fence
 	closing chan struct{}  // closed by Close
+	stuck   chan struct{}  // closed when a table cannot be written while the store opens
 	tidying atomic.Bool
 	guarded sync.WaitGroup // calls into Pebble; see guard
 	ending  sync.WaitGroup // calls that end it
@@ -163,6 +164,7 @@ func newStore(dir string, o Options) *Store {
 		stopped: make(chan struct{}),
 		fenced:  make(chan struct{}),
 		closing: make(chan struct{}),
+		stuck:   make(chan struct{}),
 	}
 	s.work.L = &s.mu
 	s.fs = newFaultFS(moments(o.FS), o.RetryFull, s.fence)

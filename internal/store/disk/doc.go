@@ -36,7 +36,7 @@
 // them. They do not show where a list was cut short by damage: for the manifest
 // a second copy does (mirror.go), for the log a witness in every batch
 // (walcheck.go). What is damaged is set aside and reported, and the rest kept;
-// see [Damage]. Two things cannot be known: that the last log is gone as a whole,
+// see [Damage]. Two things cannot be known: that the end of the last log is gone, or all of it,
 // and that the very last batch of a store that was killed was damaged rather than
 // not written to its end.
 //

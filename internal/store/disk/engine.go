@@ -26,6 +26,10 @@ func (s *Store) engineOptions() *pebble.Options {
 				if s.fs.released() {
 					return
 				}
+				if !s.fs.running.Load() && s.failed.Load() != nil {
+					close(s.stuck)
+					select {} // Pebble would try again and again, and Open would never return
+				}
 				s.log.Error("the store's background work failed", "dir", s.dir, "err", err)
 			},
 			DataCorruption: func(info pebble.DataCorruptionInfo) {
@@ -95,8 +99,13 @@ func (s *Store) guardIn(calls *sync.WaitGroup, f func() error) error {
 		}()
 		err = f()
 	})
-	if !s.fs.running.Load() { // everything returns
-		return <-done
+	if !s.fs.running.Load() { // everything returns, but for a table that cannot be written
+		select {
+		case err := <-done:
+			return err
+		case <-s.stuck:
+			return s.failed.Load().err
+		}
 	}
 	select {
 	case err := <-done:

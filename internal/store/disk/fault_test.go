@@ -6,6 +6,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -254,6 +255,45 @@ func TestFullDisk(t *testing.T) {
 		if err := again.Close(); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// TestOpenOnFullDisk: what is in the log becomes a table at the start. Where that finds no space the store does not open,
+// which is said at once; nothing is changed, and when there is space everything is there.
+func TestOpenOnFullDisk(t *testing.T) {
+	mem := vfs.NewCrashableMem()
+	s := mustOpen(t, "data", smallOptions(mem))
+	defer s.Close()
+	w := newWindow(s)
+	h := newHistory(s, rand.New(rand.NewPCG(6, 6)))
+	var last store.Ticket
+	for range 20 {
+		var err error
+		if last, err = h.submit(); err == nil {
+			err = w.wait(last)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	left := mem.CrashClone(vfs.CrashCloneCfg{})
+	full := errorfs.Wrap(left, errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if op.Kind.ReadOrWrite() == errorfs.OpIsWrite && strings.HasSuffix(op.Path, ".sst") {
+			return syscall.ENOSPC
+		}
+		return nil
+	}))
+	for range 2 {
+		if _, err := Open("data", smallOptions(full)); !errors.Is(err, syscall.ENOSPC) {
+			t.Fatalf("Open on a full disk: %v", err)
+		}
+	}
+	again, err := h.check(smallOptions(left), last, last)
+	if again != nil {
+		defer again.Close()
+	}
+	if err != nil {
+		t.Error(err)
 	}
 }
 

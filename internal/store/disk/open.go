@@ -46,7 +46,9 @@ func (s *Store) open() error {
 	s.fs.closeAll()
 	if f := s.failed.Load(); f != nil { // which says more than what followed from it
 		<-f.told
-		err = errors.Join(f.err, err)
+		if !errors.Is(err, f.err) {
+			err = errors.Join(f.err, err)
+		}
 	}
 	return err
 }
