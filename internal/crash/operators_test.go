@@ -223,8 +223,9 @@ func TestOperators(t *testing.T) {
 	}
 	s.must("backup", offline, "--data", s.data)
 	for _, backup := range []string{online, offline} {
+		s.filled(backup)
 		s.data = filepath.Join(t.TempDir(), "new")
-		s.must("restore", backup, "--data", s.data)
+		s.must("restore", backup, "--data", s.data) // although somebody has looked into it
 		s.filled(s.data)
 		s.start()
 		w, present := s.connect("plc", nil)
