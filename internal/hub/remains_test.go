@@ -120,51 +120,34 @@ func (f *full) Refusal() error {
 	return nil
 }
 
-// TestRemainsFull: while the store takes nothing, what an ended session has left for others stays where it is. [MQTT-4.8.2-5]
+// TestRemainsFull: while the store takes nothing, what an ended session has left for others stays where it is, also when the
+// store does not even take the end of the session: that is made up for, but not before others have what is left.
+// [MQTT-4.8.2-5]
 func TestRemainsFull(t *testing.T) {
-	stores(t, func(t *testing.T, s store.Store, _ func() store.Store) {
-		f := &full{s, math.MaxInt}
-		member(t, s, "c", 60)
-		a := newAway(t, f, Limits{})
-		for i := range 10 {
-			a.publish(t, strconv.Itoa(i), 0)
-		}
-		heir := member(t, s, "heir", NeverExpires)
-		a = newAway(t, f, Limits{})
-		f.takes = 4 // the end of the session, and three messages
-		a.pass(61_000)
-		wantOrder(t, s, heir, 3)
-		f.takes = math.MaxInt
-		a.pass(2 * remainsRetry)
-		wantOrder(t, s, heir, 10)
-		if st := s.Stats(); st.Sessions != 1 || a.Find("heir").waiting != 10 {
-			t.Errorf("the store has %+v, and %d messages wait for the heir", st, a.Find("heir").waiting)
-		}
-	})
-}
-
-// TestEndFull: likewise when the store does not even take the end of the session. That is made up for when it takes
-// something again, but not before others have what is left. [MQTT-4.8.2-5]
-func TestEndFull(t *testing.T) {
-	stores(t, func(t *testing.T, s store.Store, _ func() store.Store) {
-		f := &full{s, math.MaxInt}
-		member(t, s, "c", 60)
-		a := newAway(t, f, Limits{})
-		for i := range 10 {
-			a.publish(t, strconv.Itoa(i), 0)
-		}
-		heir := member(t, s, "heir", NeverExpires)
-		a = newAway(t, f, Limits{})
-		f.takes = 0
-		a.pass(61_000)
-		wantOrder(t, s, heir, 0)
-		f.takes = math.MaxInt
-		a.pass(2 * remainsRetry)
-		wantOrder(t, s, heir, 10)
-		if st := s.Stats(); st.Sessions != 1 || a.Find("heir").waiting != 10 {
-			t.Errorf("the store has %+v, and %d messages wait for the heir", st, a.Find("heir").waiting)
-		}
-	})
+	for _, c := range []struct{ takes, passedOn int }{
+		{takes: 0, passedOn: 0},
+		{takes: 4, passedOn: 3}, // the end of the session, and three messages
+	} {
+		stores(t, func(t *testing.T, s store.Store, _ func() store.Store) {
+			f := &full{s, math.MaxInt}
+			member(t, s, "c", 60)
+			a := newAway(t, f, Limits{})
+			for i := range 10 {
+				a.publish(t, strconv.Itoa(i), 0)
+			}
+			heir := member(t, s, "heir", NeverExpires)
+			a = newAway(t, f, Limits{})
+			f.takes = c.takes
+			a.pass(61_000)
+			wantOrder(t, s, heir, c.passedOn)
+			f.takes = math.MaxInt
+			a.pass(2 * remainsRetry)
+			wantOrder(t, s, heir, 10)
+			if st := s.Stats(); st.Sessions != 1 || a.Find("heir").waiting != 10 {
+				t.Errorf("the store has %+v, and %d messages wait for the heir", st, a.Find("heir").waiting)
+			}
+		})
+	}
 }
 
 // during is a store that does something, once, before it takes the message for a session.

@@ -170,7 +170,7 @@ func TestWillAtEveryCrash(t *testing.T) {
 // talkTo has a broker on the store, and lets it be for a while when all is said.
 func talkTo(t *testing.T, s store.Store, talk string) {
 	t.Helper()
-	script, err := Parse(talk)
+	script, err := Parse(talk + "\nadvance 120s")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -182,7 +182,6 @@ func talkTo(t *testing.T, s store.Store, talk string) {
 			t.Error(err)
 		}
 		synctest.Wait()
-		time.Sleep(120 * time.Second)
 	})
 }
 

@@ -89,17 +89,26 @@ func playFull(t *testing.T, disk *fullDisk, text string) {
 	})
 }
 
+const (
+	watching = `
+		watch> CONNECT v=5 id=watch clean=0 session-expiry=4000000000
+		watch< CONNACK present=0 code=0x00
+		watch> SUBSCRIBE id=1 will qos=1
+		watch< SUBACK id=1 codes=0x01`
+	nothingCame = `
+		watch> CONNECT v=5 id=watch clean=0 session-expiry=4000000000
+		watch< CONNACK present=1 code=0x00
+		advance 100s
+		watch<`
+)
+
 // TestDiscardedWillFull: a client says DISCONNECT while the disk is full, and does not come back. Its will is not published
 // when the broker is started anew. [MQTT-3.14.4-3] [MQTT-3.1.2-10]
 func TestDiscardedWillFull(t *testing.T) {
 	disk := &fullDisk{Memory: store.NewMemory()}
-	playFull(t, disk, `
+	playFull(t, disk, watching+`
 		alice> CONNECT v=5 id=alice clean=0 session-expiry=4000000000 will-topic=will will-qos=1 will-payload=1
 		alice< CONNACK present=0 code=0x00
-		watch> CONNECT v=5 id=watch clean=0 session-expiry=4000000000
-		watch< CONNACK present=0 code=0x00
-		watch> SUBSCRIBE id=1 will qos=1
-		watch< SUBACK id=1 codes=0x01
 		broker stops
 		alice> DISCONNECT
 		alice!
@@ -109,24 +118,16 @@ func TestDiscardedWillFull(t *testing.T) {
 		watch< SUBACK id=1 codes=0x01
 		advance 10s
 		watch<`)
-	playFull(t, disk, `
-		watch> CONNECT v=5 id=watch clean=0 session-expiry=4000000000
-		watch< CONNACK present=1 code=0x00
-		advance 100s
-		watch<`)
+	playFull(t, disk, nothingCame)
 }
 
 // TestWillFullOnce: a will of QoS 0 is published while the disk is full, and not again when the broker is started anew.
 // [MQTT-3.1.2-10]
 func TestWillFullOnce(t *testing.T) {
 	disk := &fullDisk{Memory: store.NewMemory()}
-	playFull(t, disk, `
+	playFull(t, disk, watching+`
 		alice> CONNECT v=5 id=alice clean=0 session-expiry=4000000000 will-topic=will will-payload=1
 		alice< CONNACK present=0 code=0x00
-		watch> CONNECT v=5 id=watch clean=0 session-expiry=4000000000
-		watch< CONNACK present=0 code=0x00
-		watch> SUBSCRIBE id=1 will qos=1
-		watch< SUBACK id=1 codes=0x01
 		broker stops
 		alice drops
 		watch< PUBLISH will "1"
@@ -136,24 +137,16 @@ func TestWillFullOnce(t *testing.T) {
 		watch< SUBACK id=1 codes=0x01
 		advance 10s
 		watch<`)
-	playFull(t, disk, `
-		watch> CONNECT v=5 id=watch clean=0 session-expiry=4000000000
-		watch< CONNACK present=1 code=0x00
-		advance 100s
-		watch<`)
+	playFull(t, disk, nothingCame)
 }
 
 // TestNextWillFull: likewise, but the client is back as soon as there is space, with another will. That one is published when
 // the broker has crashed. [MQTT-3.1.2-8]
 func TestNextWillFull(t *testing.T) {
 	disk := &fullDisk{Memory: store.NewMemory()}
-	playFull(t, disk, `
+	playFull(t, disk, watching+`
 		alice> CONNECT v=5 id=alice clean=0 session-expiry=4000000000 will-topic=will will-qos=1 will-payload=1
 		alice< CONNACK present=0 code=0x00
-		watch> CONNECT v=5 id=watch clean=0 session-expiry=4000000000
-		watch< CONNACK present=0 code=0x00
-		watch> SUBSCRIBE id=1 will qos=1
-		watch< SUBACK id=1 codes=0x01
 		broker stops
 		alice> DISCONNECT
 		alice!

@@ -38,7 +38,11 @@ func (s *Store) open() error {
 	}
 	if err == nil {
 		s.fs.running.Store(true)
-		return nil
+		f := s.failed.Load() // looked at once it runs: what fails in the background before that is stuck, see engineOptions
+		if f == nil {
+			return nil
+		}
+		err = f.err
 	}
 	err = errors.Join(err, s.closeEngine(s.db))
 	s.db = nil
