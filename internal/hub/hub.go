@@ -114,6 +114,7 @@ type Hub struct {
 	failed   error      // of the store, for good; guarded by risen.L
 	waiting  waiting
 	owed     owed
+	strays   strays
 	seed     maphash.Seed
 	shards   [shards]shard
 	spare    session.Spare
@@ -164,6 +165,7 @@ func New(cfg Config) *Hub {
 		risen:    sync.NewCond(new(sync.Mutex)),
 		owed:     owed{store: cfg.Store},
 	}
+	h.strays.hub = h
 	h.SetLimits(cfg.Limits)
 	h.SetAccess(cfg.Access)
 	for i := range h.shards {
@@ -199,8 +201,15 @@ func (h *Hub) warn(id, what string, attrs ...any) {
 
 func (h *Hub) access() Access { return *h.guard.Load() }
 
-// Run serves timers until ctx ends.
-func (h *Hub) Run(ctx context.Context) { h.timers.Run(ctx) }
+// Run serves timers until ctx ends. Then it gives the store what it has not taken so
+// far, for the last time.
+func (h *Hub) Run(ctx context.Context) {
+	h.timers.Run(ctx)
+	if err := h.owed.settle(); err != nil {
+		h.log.Error("store what has ended", "err", err)
+	}
+	h.strays.end()
+}
 
 // Timers is the wheel that the layers above may use too.
 func (h *Hub) Timers() *timer.Wheel { return h.timers }

@@ -18,10 +18,10 @@ import (
 // no lock is held.
 type departure struct {
 	recs   []store.Record
-	due    []*Client       // whose wills are
-	shared []session.Entry // of shared subscriptions, for other members
-	former []former        // subscriptions that are in the routes still
-	ended  []*remains      // of sessions that are in the store until others have what is there for them
+	due    []*Client  // whose wills are
+	shared []stray    // of shared subscriptions, for other members
+	former []former   // subscriptions that are in the routes still
+	ended  []*remains // of sessions that are in the store until others have what is there for them
 }
 
 // Goodbye is how a connection ended.
@@ -182,7 +182,7 @@ func (h *Hub) end(c *Client, leave *departure) {
 			case c.durable != 0: // it is in the store, or will be; see remains
 				member = true
 			case e.Message != nil && passes(e):
-				leave.shared = append(leave.shared, *e)
+				leave.shared = append(leave.shared, stray{Entry: *e})
 			}
 			return true
 		})
@@ -231,11 +231,7 @@ func (h *Hub) depart(b *transport.Batch, leave *departure) {
 		_ = h.publishDue(b, c) // it is tried again
 		c.mu.Unlock()
 	}
-	for i := range leave.shared {
-		if err := h.passOn(b, &leave.shared[i], store.Done{}); err != nil {
-			h.log.Error("pass on a shared message", "err", err)
-		}
-	}
+	h.passOnOrKeep(b, leave.shared...)
 	for _, r := range leave.ended {
 		if next := r.pass(b); next != 0 {
 			h.timers.Schedule(&r.timer, r, next)

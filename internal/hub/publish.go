@@ -66,7 +66,7 @@ func (h *Hub) command(b *transport.Batch, l *Local, from *Client, pub *message.P
 	l.begin()
 	t, err := h.submit(b, l, from, pub, incoming)
 	if err != nil {
-		return refusal(err), 0, err
+		return refusal(err), 0, l.unstored(pub, err)
 	}
 	return code, t, nil
 }
@@ -87,7 +87,7 @@ func (h *Hub) distribute(b *transport.Batch, l *Local, from *Client, pub *messag
 	}
 	t, err := h.submit(b, l, from, pub, incoming)
 	if err != nil {
-		return refusal(err), 0, err
+		return refusal(err), 0, l.unstored(pub, err)
 	}
 	if n == 0 && len(route.Subs)+len(route.Groups()) == 0 {
 		return packet.NoMatchingSubscribers, t, nil
@@ -126,10 +126,7 @@ func (h *Hub) submit(b *transport.Batch, l *Local, from *Client, pub *message.Pu
 			h.passUnsent(p, pub, seq)
 		}
 	}
-	if err != nil {
-		return 0, l.unstored(pub, err)
-	}
-	return t, nil
+	return t, err
 }
 
 // publishedRecords makes the records of the message: one for all recipients, one

@@ -56,6 +56,9 @@ func (r *remains) pass(b *transport.Batch) (next int64) {
 }
 
 func (r *remains) piece(b *transport.Batch) (more bool, err error) {
+	if err := r.hub.owed.settle(); err != nil { // else the store may have what was passed on already
+		return true, err
+	}
 	if r.will != nil {
 		if err := r.hub.publishWill(b, r.client, r.will, &store.WillTaken{Session: r.session}); err != nil {
 			return true, err
@@ -97,12 +100,10 @@ func (c *Client) unfiled() bool {
 // passUnsent passes on a message of QoS 2 that has the identifier of a session that
 // has ended, which it was never sent with.
 func (h *Hub) passUnsent(p *pending, pub *message.Publication, seq store.Seq) {
-	e := session.Entry{Message: pub.Keep(), QoS: p.to.QoS, Share: p.to.Share}
-	h.with(func(b *transport.Batch) { // not the batch in which it is being published
-		if err := h.passOn(b, &e, store.Done{Session: p.to.Session, Seq: seq}); err != nil {
-			h.log.Error("pass on a shared message", "err", err)
-		}
-	})
+	m := stray{
+		session.Entry{Message: pub.Keep(), QoS: p.to.QoS, Share: p.to.Share}, store.Done{Session: p.to.Session, Seq: seq},
+	}
+	h.with(func(b *transport.Batch) { h.passOnOrKeep(b, m) }) // not the batch in which it is being published
 }
 
 // give passes on what others may have. After an error it is called again with what is
@@ -124,9 +125,8 @@ func passes(e *session.Entry) bool { return e.QoS == 1 || e.PacketID == 0 }
 
 // passOn gives a message of a shared subscription, that its member has not
 // acknowledged, to another one. moved is its delivery in the store, if it has one:
-// that ends with it. With an error the store takes nothing at present, and nobody has
-// got it: a member whose session is in memory would get it each time that it is
-// tried. [MQTT-4.8.2-5]
+// that ends with it. With an error the store takes nothing at present, nobody has got
+// it, and it is not counted: the caller has it still. [MQTT-4.8.2-5]
 func (h *Hub) passOn(b *transport.Batch, e *session.Entry, moved store.Done) error {
 	l := local(b)
 	if moved.Seq != 0 {
@@ -149,5 +149,9 @@ func (h *Hub) passOn(b *transport.Batch, e *session.Entry, moved store.Done) err
 	h.deliverShared(b, l, g, pub)
 	pub.Retain = false // what it meant for the retained message was done when it was published
 	_, err := h.submit(b, l, nil, pub, 0)
+	if err != nil && len(l.to) == 0 { // a member whose session is in memory has it, and must not get it each time that it is tried
+		h.owe(&moved)
+		return nil
+	}
 	return err
 }

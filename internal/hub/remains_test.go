@@ -150,6 +150,31 @@ func TestRemainsFull(t *testing.T) {
 	}
 }
 
+// TestOwedDelivery: the end of a delivery that the store has not taken yet is stored before what an ended session has left is
+// read, so that nobody gets its message again.
+func TestOwedDelivery(t *testing.T) {
+	stores(t, func(t *testing.T, s store.Store, _ func() store.Store) {
+		id := member(t, s, "c", 60)
+		a := newAway(t, s, Limits{})
+		for _, payload := range []string{"had", "0", "1"} {
+			a.publish(t, payload, 0)
+		}
+		c := a.Find("c")
+		first := s.Waiting(nil, id, 0, 1)
+		if _, err := s.Submit(&store.Unsubscribed{Session: id, Filter: "$share/g/t"}); err != nil {
+			t.Fatal(err)
+		}
+		heir := member(t, s, "heir", NeverExpires)
+		a = newAway(t, s, Limits{})
+		a.owe(&store.Done{Session: id, Seq: first[0].Seq})
+		left := &remains{hub: a.Hub, client: c, session: id}
+		if next := left.pass(a.batch); next != 0 {
+			t.Errorf("it goes on at %d", next)
+		}
+		wantOrder(t, s, heir, 2)
+	})
+}
+
 // during is a store that does something, once, before it takes the message for a session.
 type during struct {
 	store.Store

@@ -216,7 +216,7 @@ func wantQueue(t *testing.T, a *away, dropped int64, payloads ...string) {
 func TestRefusedWhileAway(t *testing.T) {
 	s := &refusing{Store: store.NewMemory()}
 	a := newAway(t, s, Limits{QueueMessages: 2})
-	s.refuse = true
+	s.err = store.ErrNoSpace
 	pub := &LocalOf(a.batch).Pub
 	for range 3 {
 		pub.SetKept(&message.Message{Topic: "t", QoS: 1}, a.now)
@@ -224,21 +224,23 @@ func TestRefusedWhileAway(t *testing.T) {
 			t.Fatal("no error")
 		}
 	}
-	s.refuse = false
+	s.err = nil
 	a.publish(t, "1", 0)
 	a.publish(t, "2", 0)
 	a.want(t, 2, 0)
 }
 
-// refusing is a store whose disk is full at times.
+// refusing is a store that takes nothing while there is an error.
 type refusing struct {
 	store.Store
-	refuse bool
+	err error
 }
 
 func (r *refusing) Submit(recs ...store.Record) (store.Ticket, error) {
-	if r.refuse {
-		return 0, store.ErrNoSpace
+	if r.err != nil {
+		return 0, r.err
 	}
 	return r.Store.Submit(recs...)
 }
+
+func (r *refusing) Refusal() error { return r.err }

@@ -16,10 +16,15 @@ import (
 // that does not keep up, heal: the client may try again later. A disk that failed
 // does not. [MQTT-4.13.2-1]
 func refusal(err error) packet.Code {
-	if errors.Is(err, store.ErrNoSpace) || errors.Is(err, store.ErrOverloaded) {
+	if heals(err) {
 		return packet.QuotaExceeded
 	}
 	return packet.ImplementationSpecificError
+}
+
+// heals reports whether a store that has refused something may take it later.
+func heals(err error) bool {
+	return errors.Is(err, store.ErrNoSpace) || errors.Is(err, store.ErrOverloaded)
 }
 
 // unstored counts a message that the store refused, and says so.
@@ -48,10 +53,10 @@ func unopened(err error) error {
 	return fmt.Errorf("%w: %w", &packet.Error{Code: code, Clause: "MQTT-3.1.4-2", Msg: "the session cannot be stored at present"}, err)
 }
 
-// owed are the ends of connections, of sessions and of wills that came while the
-// store took nothing. They are stored when it does, and before anything else about
-// sessions: a session that ended must not come back, nor a will that was published or
-// discarded. [MQTT-3.1.2-10]
+// owed are the ends of connections, of sessions, of wills and of deliveries that came
+// while the store took nothing. They are stored when it does, and before anything else
+// about sessions: a session that ended must not come back, nor a will that was
+// published or discarded. [MQTT-3.1.2-10]
 type owed struct {
 	store store.Store
 	some  atomic.Bool // there are any; spares the lock
@@ -75,7 +80,7 @@ func (o *owed) add(recs []store.Record) {
 	defer o.mu.Unlock()
 	for _, r := range recs {
 		switch r.(type) {
-		case *store.SessionRemoved, *store.SessionClosed, *store.WillTaken:
+		case *store.SessionRemoved, *store.SessionClosed, *store.WillTaken, *store.Done:
 			o.list = append(o.list, r)
 			o.some.Store(true)
 		}

@@ -13,6 +13,7 @@ import (
 type fullDisk struct {
 	*store.Memory
 	full  atomic.Bool
+	next  atomic.Int64 // which submission from now on finds it full, which it was not a moment before; 0: none
 	risen func(store.Ticket, error)
 }
 
@@ -21,6 +22,10 @@ func (d *fullDisk) OnDurable(f func(store.Ticket, error)) { d.risen = f }
 func (d *fullDisk) Submit(recs ...store.Record) (store.Ticket, error) {
 	if err := d.Refusal(); err != nil {
 		return 0, err
+	}
+	if d.next.Load() > 0 && d.next.Add(-1) == 0 {
+		d.full.Store(true)
+		return 0, store.ErrNoSpace
 	}
 	t, err := d.Memory.Submit(recs...)
 	go d.risen(t, err)
@@ -68,8 +73,89 @@ func TestPassOnFull(t *testing.T) {
 	}
 }
 
+// TestPassOnSuddenlyFull: likewise, when the disk is full just as a member has got what waited. It does not get it again.
+// [MQTT-4.8.2-5]
+func TestPassOnSuddenlyFull(t *testing.T) {
+	disk := &fullDisk{Memory: store.NewMemory()}
+	const endStored = 1 // of the submissions that the end of alice's session makes
+	stop := func() {
+		if !disk.full.Swap(false) {
+			disk.next.Store(endStored + 1)
+		}
+	}
+	playStops(t, disk, stop, `
+		bob> CONNECT v=5 id=bob clean=1
+		bob< CONNACK present=0 code=0x00
+		alice> CONNECT v=5 id=alice clean=0 session-expiry=100
+		alice< CONNACK present=0 code=0x00
+		alice> SUBSCRIBE id=1 $share/g/a qos=1
+		alice< SUBACK id=1 codes=0x01
+		alice drops
+		bob> PUBLISH a "1" qos=1 id=1
+		bob< PUBACK id=1
+		bob> PUBLISH a "2" qos=1 id=2
+		bob< PUBACK id=2
+		carol> CONNECT v=5 id=carol clean=1
+		carol< CONNACK present=0 code=0x00
+		carol> SUBSCRIBE id=1 $share/g/a qos=1
+		carol< SUBACK id=1 codes=0x01
+		broker stops
+		advance 130s
+		carol< PUBLISH a "1" qos=1 id=1
+		carol<
+		broker stops
+		advance 10s
+		carol< PUBLISH a "2" qos=1 id=2
+		carol<`)
+	if st := disk.Stats(); disk.next.Load() != 0 || st.Sessions != 0 || st.Queued != 0 {
+		t.Errorf("the store has %+v", st)
+	}
+}
+
+// TestEndInMemoryFull: the session of a member ends with its connection while the disk is full, and the other member of its
+// group is in the store. It gets what had been acknowledged to the publisher when there is space again. [MQTT-4.8.2-5]
+func TestEndInMemoryFull(t *testing.T) {
+	disk := &fullDisk{Memory: store.NewMemory()}
+	playFull(t, disk, `
+		carol> CONNECT v=5 id=carol clean=0 session-expiry=4000000000
+		carol< CONNACK present=0 code=0x00
+		carol> SUBSCRIBE id=1 $share/g/a qos=1
+		carol< SUBACK id=1 codes=0x01
+		carol drops
+		alice> CONNECT v=5 id=alice clean=1 receive-maximum=1
+		alice< CONNACK present=0 code=0x00
+		alice> SUBSCRIBE id=1 $share/g/a qos=1
+		alice< SUBACK id=1 codes=0x01
+		bob> CONNECT v=5 id=bob clean=1
+		bob< CONNACK present=0 code=0x00
+		bob> PUBLISH a "1" qos=1 id=1
+		bob< PUBACK id=1
+		bob> PUBLISH a "2" qos=1 id=2
+		bob< PUBACK id=2
+		bob> PUBLISH a "3" qos=1 id=3
+		bob< PUBACK id=3
+		alice< PUBLISH a "1" qos=1 id=1
+		broker stops
+		alice drops
+		advance 20s
+		broker stops
+		advance 10s
+		carol> CONNECT v=5 id=carol clean=0 session-expiry=4000000000
+		carol< CONNACK present=1 code=0x00
+		carol< PUBLISH a "1" qos=1 id=1
+		carol< PUBLISH a "2" qos=1 id=2
+		carol< PUBLISH a "3" qos=1 id=3
+		carol<`)
+}
+
 // playFull plays a script; at each "broker stops" the disk is full, or is not any more.
 func playFull(t *testing.T, disk *fullDisk, text string) {
+	t.Helper()
+	playStops(t, disk, func() { disk.full.Store(!disk.full.Load()) }, text)
+}
+
+// playStops plays a script, and calls stop at each "broker stops".
+func playStops(t *testing.T, disk *fullDisk, stop func(), text string) {
 	t.Helper()
 	s, err := Parse(text)
 	if err != nil {
@@ -78,10 +164,7 @@ func playFull(t *testing.T, disk *fullDisk, text string) {
 	synctest.Test(t, func(t *testing.T) {
 		p := assemble(t, disk, nil)
 		defer p.stop()
-		w := &World{
-			Dial: p.dial, Pass: time.Sleep, Settle: synctest.Wait,
-			Stop: func() { disk.full.Store(!disk.full.Load()) },
-		}
+		w := &World{Dial: p.dial, Pass: time.Sleep, Settle: synctest.Wait, Stop: stop}
 		if err := Run(s, w); err != nil {
 			t.Error(err)
 		}
