@@ -71,6 +71,8 @@ type Store struct {
 	synced  atomic.Uint64 // the number of the last batch that an fsync is known to cover
 	failed  atomic.Pointer[failure]
 	batches uint64 // numbers batches; handOver's
+	isNew   bool   // there was none
+	mended  bool   // what was damaged is out of it
 
 	mu        sync.Mutex // guards what follows; never held over I/O or a callback
 	state                // the index and the batch at hand
@@ -121,9 +123,11 @@ var _ store.Store = (*Store)(nil)
 // those of the file system.
 func Open(dir string, o Options) (*Store, error) {
 	s := newStore(dir, o)
+	began := s.opts.Now()
 	if err := s.open(); err != nil {
 		return nil, fmt.Errorf("open the store in %s: %w", dir, err)
 	}
+	s.tellOpened(s.opts.Now().Sub(began))
 	s.batch = s.db.NewBatch()
 	go s.handOver()
 	go s.settle()
@@ -172,6 +176,26 @@ func newStore(dir string, o Options) *Store {
 	s.fs.onFull = s.diskFull
 	s.fs.onLogSync = s.logSynced
 	return s
+}
+
+// tellOpened says what the start has found.
+func (s *Store) tellOpened(took time.Duration) {
+	if s.isNew {
+		s.log.Info(fmt.Sprintf("A new store is begun in %s: there was none.", s.dir), "event", "store", "dir", s.dir)
+		return
+	}
+	text := fmt.Sprintf("Store in %s opened in %v: %d sessions, %d retained and %d queued messages.",
+		s.dir, took.Round(time.Millisecond), s.stats.Sessions, s.stats.Retained, s.stats.Queued)
+	if s.lock.left {
+		text += " It had not been closed, as in a crash"
+		if s.mended {
+			text += "."
+		} else {
+			text += "; its log was read back, and no damage was found."
+		}
+	}
+	s.log.Info(text, "event", "store", "dir", s.dir, "sessions", s.stats.Sessions, "retained", s.stats.Retained,
+		"queued", s.stats.Queued, "milliseconds", took.Milliseconds(), "crashed", s.lock.left)
 }
 
 // diskFull is told when the first operation waits for space, or for a file

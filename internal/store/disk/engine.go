@@ -26,15 +26,21 @@ func (s *Store) engineOptions() *pebble.Options {
 				if s.fs.released() {
 					return
 				}
-				if !s.fs.running.Load() && s.failed.Load() != nil {
-					close(s.stuck)
-					select {} // Pebble would try again and again, and Open would never return
+				if !s.fs.running.Load() {
+					if s.failed.Load() != nil {
+						close(s.stuck)
+						select {} // Pebble would try again and again, and Open would never return
+					}
+					return // Open reads everything, and says what is damaged
 				}
-				s.log.Error("the store's background work failed", "dir", s.dir, "err", err)
+				s.log.Error("the store's background work failed", "dir", s.dir, "err", reason(err))
 			},
 			DataCorruption: func(info pebble.DataCorruptionInfo) {
-				s.log.Error("the store found damage while it runs; it is set aside at the next start",
-					"file", info.Path, "err", info.Details)
+				if !s.fs.running.Load() {
+					return // likewise
+				}
+				s.log.Error("the store found damage while it runs, and what is damaged cannot be read: restart the broker, which sets it aside and keeps the rest",
+					"file", info.Path, "err", reason(info.Details))
 			},
 		},
 	}

@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/cockroachdb/pebble/v2"
 )
 
 // gap is a stretch of keys that could not be read. There may be keys in it, or
@@ -22,31 +25,54 @@ func (v *salvager) mayHold(key []byte) bool {
 	})
 }
 
-func (v *salvager) report() string {
-	lost := "nothing"
-	if len(v.lost) > 0 {
-		lost = strings.Join(v.lost, "; ")
+// report puts in words what is lost besides files.
+func (v *salvager) report() {
+	for i := range v.gaps {
+		v.lost = append(v.lost, v.describe(&v.gaps[i]))
 	}
-	return fmt.Sprintf("%d keys were saved, %d of them dropped for want of others (%d of those are messages that may have been sent); lost: %s",
-		v.keys, v.mended, v.unsure, lost)
+	v.lost = slices.Compact(v.lost)
+	if v.mended > 0 {
+		v.lost = append(v.lost, fmt.Sprintf("what is nothing without that: %d entries, %d of them messages that may have been sent", v.mended, v.unsure))
+	}
 }
 
-// describe says in words what may be lost.
+// describe says what may have been in the gap, by what is kept before it and behind it.
 func (v *salvager) describe(g *gap) string {
-	return fmt.Sprintf("whatever was between %s and %s (%s)", v.name(g.lo), v.name(g.hi), reason(g.err))
+	var list []string
+	for _, s := range []struct {
+		space byte
+		what  string
+	}{
+		{spaceShared, "messages for several sessions"},
+		{spaceRetained, "retained messages"},
+		{spaceSession, "sessions and their queues"},
+	} {
+		if s.space < g.lo[0] || s.space > g.hi[0] {
+			continue
+		}
+		if s.space == g.lo[0] {
+			s.what += " from " + v.name(g.lo) + " on"
+		}
+		if s.space == g.hi[0] {
+			s.what += " up to " + v.name(g.hi)
+		}
+		list = append(list, s.what)
+	}
+	if len(list) == 0 {
+		return "the store's own numbers, which are made anew"
+	}
+	return "whatever there was of " + strings.Join(list, "; ")
 }
 
-// name says what is stored under the key.
+// name says what is stored under the key, which is of a session or a message.
 func (v *salvager) name(key []byte) string {
 	switch key[0] {
-	case spaceMeta:
-		return "the store's own numbers"
 	case spaceShared:
 		if len(key) >= 9 {
-			return fmt.Sprintf("message %d for several sessions", binary.BigEndian.Uint64(key[1:]))
+			return fmt.Sprintf("number %d", binary.BigEndian.Uint64(key[1:]))
 		}
 	case spaceRetained:
-		return fmt.Sprintf("the retained message of %q", bytes.TrimSuffix(key[1:], []byte{0}))
+		return fmt.Sprintf("that of %q", bytes.TrimSuffix(key[1:], []byte{0}))
 	case spaceSession:
 		k, ok := parseSessionKey(key)
 		if !ok { // what is next to a key
@@ -56,10 +82,7 @@ func (v *salvager) name(key []byte) string {
 			return v.sessionName(&k)
 		}
 	}
-	if key[0] < spaceShared {
-		return "the beginning"
-	}
-	return "the end"
+	return "what cannot be read"
 }
 
 func (v *salvager) sessionName(k *sessionKey) string {
@@ -80,7 +103,18 @@ func (v *salvager) sessionName(k *sessionKey) string {
 	return fmt.Sprintf("%s of %s", what[k.kind], name)
 }
 
-// reason is an error without what Pebble adds for programs.
+// The words in which Pebble names a table.
+var (
+	tableGone = regexp.MustCompile(`(?:L\d+: \d+: )?(?:backing file \d+ error: )?file (\d+) \(type sstable\) unknown to the objstorage provider: file does not exist`)
+	tableBad  = regexp.MustCompile(`file (\d+): block \S+: `)
+)
+
+// reason is an error with names of files in it, and without what Pebble adds for programs.
 func reason(err error) string {
-	return strings.ReplaceAll(err.Error(), "\n<corruption detail carrier>", "")
+	text := strings.ReplaceAll(err.Error(), "\n<corruption detail carrier>", "")
+	text = tableGone.ReplaceAllString(text, live+"/$1.sst is gone")
+	text = tableBad.ReplaceAllString(text, live+"/$1.sst: ")
+	text = strings.Replace(text, pebble.ErrDBNotPristine.Error(), "a marker of its files ("+live+"/marker.*) is gone", 1)
+	text = strings.ReplaceAll(text, "pebble: ", "")
+	return strings.ReplaceAll(text, "\n", "; ")
 }

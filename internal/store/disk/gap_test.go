@@ -99,7 +99,7 @@ func partlySent(t *testing.T, fs vfs.FS, n int, apart bool) *storetest.State {
 func gapped(t *testing.T, fs vfs.FS, at int, whole *storetest.State) string {
 	t.Helper()
 	said := ""
-	s := mustOpen(t, "data", Options{FS: fs, Damage: func(d Damage) { said = d.What }})
+	s := mustOpen(t, "data", Options{FS: fs, Damage: func(d Damage) { said = strings.Join(d.Lost, "; ") }})
 	defer s.Close()
 	left, err := storetest.Observe(s)
 	if err == nil {

@@ -20,6 +20,7 @@ type dirLock struct {
 	fs   vfs.FS
 	lock io.Closer
 	pid  string // the file that names the process
+	left bool   // somebody had the directory who did not come to give it back
 }
 
 // lockDir locks the directory. The lock ends with the process, however that
@@ -31,11 +32,13 @@ func lockDir(fs vfs.FS, dir string) (*dirLock, error) {
 	if err != nil {
 		return nil, lockError(fs, pid, err)
 	}
+	_, err = fs.Stat(pid)
+	left := err == nil
 	if err := writeFile(fs, pid, strconv.AppendInt(nil, int64(os.Getpid()), 10)); err != nil {
 		_ = lock.Close() // the first error tells more
 		return nil, err
 	}
-	return &dirLock{fs, lock, pid}, nil
+	return &dirLock{fs, lock, pid, left}, nil
 }
 
 // lockError says why a directory could not be locked: because somebody has it,

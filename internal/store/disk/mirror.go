@@ -104,26 +104,24 @@ func (s *Store) mendManifest() error {
 	if err != nil || want <= have {
 		return err
 	}
-	kept, err := s.damageDir()
-	if err != nil {
-		return err
-	}
 	content, err := readFile(s.fs, mirror)
 	if err != nil {
 		return err
 	}
+	d := Damage{What: fmt.Sprintf("%s is gone, and made anew from its copy", name)}
 	if _, err := s.fs.Stat(name); err == nil {
-		if err := s.fs.Rename(name, s.fs.PathJoin(kept, s.fs.PathBase(name))); err != nil {
+		d.What = fmt.Sprintf("%s had %d records left of %d, and is made anew from its copy", name, have, want)
+		if d.Kept, err = s.damageDir(); err != nil {
+			return err
+		}
+		if err := s.fs.Rename(name, s.fs.PathJoin(d.Kept, s.fs.PathBase(name))); err != nil {
 			return err
 		}
 	}
 	if err := replaceFile(s.fs, name, content); err != nil {
 		return err
 	}
-	s.damaged(Damage{
-		What: fmt.Sprintf("the list of tables had %d records left of %d; its copy is used, nothing is lost", have, want),
-		Kept: kept,
-	})
+	s.damaged(d)
 	return nil
 }
 

@@ -46,7 +46,9 @@ func (s *Store) open() error {
 	}
 	err = errors.Join(err, s.closeEngine(s.db))
 	s.db = nil
-	_ = s.fs.Remove(lock.pid) // it says nothing without the lock
+	if !lock.left {
+		_ = s.fs.Remove(lock.pid) // it says nothing without the lock, but for the next start
+	}
 	s.fs.closeAll()
 	if f := s.failed.Load(); f != nil { // which says more than what followed from it
 		<-f.told
@@ -106,6 +108,7 @@ func (s *Store) tryOpen() (err error) {
 // that it has brought up to date.
 func (s *Store) checkVersion() error {
 	v, there, err := s.db.number(keyVersion)
+	s.isNew = !there
 	switch {
 	case err != nil:
 		return err

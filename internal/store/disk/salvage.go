@@ -17,8 +17,9 @@ import (
 // Damage is something that a checksum, or a contradiction, has shown to be
 // damaged. The store has set it aside and goes on with the rest.
 type Damage struct {
-	What string // what it was, and what is lost
-	Kept string // the directory where it lies now
+	What string   // the file, and what is wrong with it
+	Lost []string // what is lost; none: nothing
+	Kept string   // the directory where it lies now; "": it was gone
 }
 
 // Names in the store's directory.
@@ -29,8 +30,29 @@ const (
 	aside   = "damaged-" // and a time: what was set aside
 )
 
+// mostLost is how many lines the log has about what is lost.
+const mostLost = 20
+
 func (s *Store) damaged(d Damage) {
-	s.log.Error("the store was damaged", "dir", s.dir, "what", d.What, "kept", d.Kept)
+	s.mended = true
+	say := func(sentence string) {
+		s.log.Error(sentence, "event", "damage", "dir", s.dir, "what", d.What, "kept", d.Kept)
+	}
+	say(fmt.Sprintf("The store in %s was damaged: %s.", s.dir, d.What))
+	for _, lost := range d.Lost[:min(len(d.Lost), mostLost)] {
+		say(fmt.Sprintf("Lost: %s.", lost))
+	}
+	if more := len(d.Lost) - mostLost; more > 0 {
+		say(fmt.Sprintf("Lost: as much at %d more places.", more))
+	}
+	rest := "Nothing is lost, and nothing has to be done."
+	if len(d.Lost) > 0 {
+		rest = "The broker goes on with the rest. What is lost comes back from a backup alone: stop the broker, and have nightjar restore make a new directory of it."
+	}
+	if d.Kept != "" {
+		rest += fmt.Sprintf(" The damaged files lie in %s: nothing reads them any more, and they may be deleted.", d.Kept)
+	}
+	say(rest)
 	if s.opts.Damage != nil {
 		s.opts.Damage(d)
 	}
@@ -117,7 +139,7 @@ func (s *Store) salvage(cause error) error {
 	if err := s.finishSalvage(); err != nil {
 		return err
 	}
-	s.damaged(Damage{What: fmt.Sprintf("%s; %s", reason(cause), v.report()), Kept: kept})
+	s.damaged(Damage{What: reason(cause), Lost: v.lost, Kept: kept})
 	return nil
 }
 
@@ -126,10 +148,9 @@ type salvager struct {
 	*Store
 	to     *engine
 	batch  *pebble.Batch
-	keys   int             // copied
 	before *wal.LogicalLog // nil, or the damaged log, up to its damage
 	gaps   []gap
-	lost   []string // gaps and files that are lost, in words
+	lost   []string // in words
 	mended int      // keys that were dropped because what they need is lost
 	unsure int      // among them messages of which nobody knows whether they were sent
 }
@@ -137,7 +158,8 @@ type salvager struct {
 func (v *salvager) run(cause error) error {
 	from, err := v.openDamaged(cause)
 	if err != nil {
-		v.lost = append(v.lost, fmt.Sprintf("everything: %s", reason(err)))
+		v.log.Debug("read a damaged store", "dir", v.dir, "err", err)
+		v.lost = append(v.lost, "everything")
 		return v.mend()
 	}
 	err = v.copyAll(from)
@@ -153,9 +175,7 @@ func (v *salvager) run(cause error) error {
 	if err == nil {
 		err = v.mend()
 	}
-	for i := range v.gaps {
-		v.lost = append(v.lost, v.describe(&v.gaps[i]))
-	}
+	v.report()
 	return err
 }
 
@@ -197,7 +217,7 @@ func (v *salvager) withoutLogs(first uint64) (*engine, error) {
 		if uint64(l.Num) >= first {
 			_, name := l.SegmentLocation(0)
 			skip[v.fs.PathBase(name)] = true
-			v.lost = append(v.lost, fmt.Sprintf("the end of log %s", v.fs.PathBase(name)))
+			v.lost = append(v.lost, fmt.Sprintf("what was stored last, from the damage of %s on", v.path(live, v.fs.PathBase(name))))
 		}
 	}
 	if err := v.linkAll(skip); err != nil {
@@ -255,7 +275,6 @@ func (v *salvager) replay(l *wal.LogicalLog) error {
 		if err := b.SetRepr(repr); err != nil {
 			return err
 		}
-		v.keys += int(b.Count())
 		return v.apply(b)
 	})
 }
@@ -270,7 +289,7 @@ func (v *salvager) copyAll(from *engine) error {
 	cuts := [][]byte{{0}, {0xff}}
 	tables, err := from.SSTables()
 	if err != nil { // then it is one piece
-		v.log.Warn("list the tables of a damaged store", "dir", v.dir, "err", err)
+		v.log.Debug("list the tables of a damaged store", "dir", v.dir, "err", err)
 	}
 	for _, level := range tables {
 		for i := range level {
@@ -336,7 +355,6 @@ func (v *salvager) copyUntil(from *engine, lo, hi []byte, first, next func(*pebb
 			break
 		}
 		st.last = bytes.Clone(it.Key())
-		v.keys++
 		_ = v.batch.Set(st.last, value, nil)
 		if v.batch.Len() > 1<<20 {
 			if err := v.apply(v.batch); err != nil {

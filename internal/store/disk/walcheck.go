@@ -125,7 +125,7 @@ type errLog struct {
 }
 
 func (e *errLog) Error() string {
-	return fmt.Sprintf("log %06d is damaged at byte %d", e.num, e.offset)
+	return fmt.Sprintf("%s/%06d.log is damaged from byte %d on, or gone", live, e.num, e.offset)
 }
 
 // checkLogs reads the logs that are not in tables yet. It returns an *errLog if
