@@ -134,8 +134,10 @@ func openView(data string) (*disk.View, error) {
 		return nil, fmt.Errorf("%w (be the user of the broker, or root)", err)
 	case errors.Is(err, syscall.EROFS):
 		return nil, fmt.Errorf("%w (it takes a lock, so the file system must allow writing)", err)
+	case errors.Is(err, disk.ErrDamaged):
+		return nil, fmt.Errorf("%w (start the broker there: it mends what it can, sets aside what is damaged, keeps the rest and logs what is lost; or restore a backup)", err)
 	case err != nil:
-		return nil, fmt.Errorf("%w (the broker sets damage aside when it starts)", err)
+		return nil, err
 	}
 	return v, nil
 }

@@ -52,7 +52,13 @@ func (c *inspectCommand) inspect(ctx context.Context, s Streams, out io.Writer) 
 	if err != nil {
 		return err
 	}
-	return errors.Join(control.Inspect(v, show), v.Close())
+	past := func(l *control.Line) error {
+		if s := l.Session; s != nil {
+			s.Connected, s.WasConnected = false, s.Connected
+		}
+		return show(l)
+	}
+	return errors.Join(control.Inspect(v, past), v.Close())
 }
 
 // describeLine writes a line for a person. What clients chose is quoted.
@@ -80,6 +86,8 @@ func describeSession(w io.Writer, s *control.Session) error {
 	switch {
 	case s.Connected:
 		b.WriteString(": connected")
+	case s.WasConnected:
+		b.WriteString(": connected when the store was last written")
 	case s.Closed != nil:
 		fmt.Fprintf(&b, ": away since %s", s.Closed.Format(time.RFC3339))
 	}

@@ -43,7 +43,8 @@ type Answer struct {
 type Session struct {
 	ClientID      string         `json:"client_id"`
 	User          string         `json:"user,omitempty"`
-	Connected     bool           `json:"connected"`                // it was, if the broker does not run
+	Connected     bool           `json:"connected"`
+	WasConnected  bool           `json:"was_connected,omitempty"`  // when the store was last written; no broker runs
 	Closed        *time.Time     `json:"closed,omitempty"`         // end of its connection
 	Expiry        *uint32        `json:"expiry_seconds,omitempty"` // after the end of its connection; absent: never
 	Will          string         `json:"will_topic,omitempty"`

@@ -103,9 +103,10 @@ func (v *salvager) sessionName(k *sessionKey) string {
 	return fmt.Sprintf("%s of %s", what[k.kind], name)
 }
 
-// The words in which Pebble names a table.
+// The words in which Pebble names a table, and a directory.
 var (
 	tableGone = regexp.MustCompile(`(?:L\d+: \d+: )?(?:backing file \d+ error: )?file (\d+) \(type sstable\) unknown to the objstorage provider: file does not exist`)
+	dirname   = regexp.MustCompile(`dirname="[^"]*": `)
 	tableBad  = regexp.MustCompile(`file (\d+): block \S+: `)
 )
 
@@ -113,8 +114,10 @@ var (
 func reason(err error) string {
 	text := strings.ReplaceAll(err.Error(), "\n<corruption detail carrier>", "")
 	text = tableGone.ReplaceAllString(text, live+"/$1.sst is gone")
+	text = dirname.ReplaceAllString(text, "")
 	text = tableBad.ReplaceAllString(text, live+"/$1.sst: ")
 	text = strings.Replace(text, pebble.ErrDBNotPristine.Error(), "a marker of its files ("+live+"/marker.*) is gone", 1)
+	text = strings.Replace(text, pebble.ErrDBDoesNotExist.Error(), "the marker of the list of its tables ("+live+"/marker.manifest.*) is gone", 1)
 	text = strings.ReplaceAll(text, "pebble: ", "")
 	return strings.ReplaceAll(text, "\n", "; ")
 }

@@ -2,8 +2,11 @@ package disk
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
+	"os"
 	"strings"
 	"testing"
 
@@ -84,6 +87,36 @@ func damage(kind string, share float64) func(*testing.T, vfs.FS) error {
 	}
 }
 
+// logged makes a store that was killed and has a log of many submissions and no table.
+func logged(t *testing.T) vfs.FS {
+	t.Helper()
+	fs := vfs.NewCrashableMem()
+	s := mustOpen(t, "data", Options{FS: fs})
+	defer s.Close()
+	w := newWindow(s)
+	h := newHistory(s, rand.New(rand.NewPCG(7, 7)))
+	for range 50 {
+		ticket, err := h.submit()
+		if err == nil {
+			err = w.wait(ticket)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return fs.CrashClone(vfs.CrashCloneCfg{})
+}
+
+// killed makes a store that was killed, for the damage of that name.
+func killed(t *testing.T, name string) vfs.FS {
+	t.Helper()
+	if name == "log damaged" {
+		return logged(t)
+	}
+	fs, _ := small(t, false, 7)
+	return fs
+}
+
 // remove removes the files whose names begin or end so.
 func remove(kinds ...string) func(*testing.T, vfs.FS) error {
 	return func(t *testing.T, fs vfs.FS) error {
@@ -115,13 +148,13 @@ func TestDamageIsTold(t *testing.T) {
 	}{
 		"table damaged":             {damage(".sst", 0.1), append([]string{".sst: crc32c checksum mismatch", "whatever there was of "}, lost...)},
 		"tables gone":               {remove(".sst"), append([]string{".sst is gone.", "sessions and their queues."}, lost...)},
-		"logs damaged":              {damage(".log", 0.5), append([]string{".log is damaged from byte"}, lost...)},
+		"log damaged":               {damage(".log", 0.5), append([]string{".log is damaged from byte"}, lost...)},
 		"markers gone":              {remove("marker"), append([]string{"(db/marker.*) is gone"}, lost...)},
 		"list of tables gone":       {remove("MANIFEST"), []string{"is gone, and made anew from its copy.", "Nothing is lost, and nothing has to be done."}},
 		"list and copy of it, gone": {remove("MANIFEST", "mirror"), append([]string{"could not open manifest file", "Lost: everything."}, lost...)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			fs, _ := small(t, false, 7)
+			fs := killed(t, name)
 			if err := c.do(t, fs); err != nil {
 				t.Fatal(err)
 			}
@@ -139,6 +172,39 @@ func TestDamageIsTold(t *testing.T) {
 			}
 			if last := lines[len(lines)-1]; !strings.Contains(last, "had not been closed, as in a crash.") {
 				t.Errorf("the last line is %s", last)
+			}
+		})
+	}
+}
+
+// TestDamagedView: to look at a damaged store is an error that names what is damaged or missing, and is
+// none of a store that is not there.
+func TestDamagedView(t *testing.T) {
+	for name, c := range map[string]struct {
+		do   func(*testing.T, vfs.FS) error
+		says string
+	}{
+		"table damaged":       {damage(".sst", 0.1), ".sst: crc32c checksum mismatch"},
+		"table gone":          {remove(".sst"), ".sst is gone"},
+		"list of tables gone": {remove("MANIFEST"), "MANIFEST-"},
+		"markers gone":        {remove("marker"), "the marker of the list of its tables (db/marker.manifest.*) is gone"},
+		"log damaged":         {damage(".log", 0.5), ".log is damaged"},
+		"nothing there":       {func(_ *testing.T, fs vfs.FS) error { return fs.RemoveAll("data/db") }, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			fs := killed(t, name)
+			if err := c.do(t, fs); err != nil {
+				t.Fatal(err)
+			}
+			_, err := OpenView("data", smallOptions(fs))
+			if c.says == "" {
+				if !errors.Is(err, os.ErrNotExist) {
+					t.Errorf("without a store it says %v", err)
+				}
+				return
+			}
+			if !errors.Is(err, ErrDamaged) || errors.Is(err, os.ErrNotExist) || !strings.Contains(fmt.Sprint(err), c.says) || strings.Contains(fmt.Sprint(err), "\n") {
+				t.Errorf("it says %v, want ErrDamaged with %q", err, c.says)
 			}
 		})
 	}

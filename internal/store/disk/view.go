@@ -16,9 +16,12 @@ type View struct {
 	lock io.Closer
 }
 
+// ErrDamaged: what a store needs is not as it was written, or not there.
+var ErrDamaged = errors.New("the store is damaged")
+
 // OpenView reads the whole store in dir, which checks it. It locks the
-// directory. The errors are [ErrLocked], [ErrNewer], [ErrOlder], [os.ErrNotExist], those of
-// damage, and those of the file system.
+// directory. The errors are [ErrLocked], [ErrNewer], [ErrOlder], [ErrDamaged], those of the
+// file system, and [os.ErrNotExist] if there is no store.
 func OpenView(dir string, o Options) (*View, error) {
 	v := &View{s: newStore(dir, o)}
 	if err := v.open(); err != nil {
@@ -35,6 +38,16 @@ func (v *View) open() (err error) {
 	if v.lock, err = s.fs.Lock(s.path("LOCK")); err != nil {
 		return lockError(s.fs, s.path("pid"), err)
 	}
+	err = v.load()
+	if err == nil || s.fs.broken.Load() || errors.Is(err, ErrNewer) || errors.Is(err, ErrOlder) {
+		return err
+	}
+	return fmt.Errorf("%w: %s", ErrDamaged, reason(err))
+}
+
+// load reads all of it.
+func (v *View) load() (err error) {
+	s := v.s
 	if err := checkLogs(s.fs, s.path(live)); err != nil {
 		return err
 	}
