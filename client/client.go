@@ -54,6 +54,8 @@ type Client struct {
 	unacked   []unacked           // guarded by mu: received, and held by a handler or behind one that is
 	aliases   aliases             // guarded by mu: outbound topic aliases
 	reauth    chan error          // guarded by mu: a Reauthenticate waits
+	keptBack  int                 // guarded by mu: places of the quota that nothing gets before something is acknowledged
+	heard     bool                // guarded by mu: the server has acknowledged a message
 
 	reader reader // owned by the reading goroutine
 }

@@ -127,6 +127,9 @@ func (c *Client) resend() {
 		o.state = notSent // whatever has expired meanwhile [MQTT-4.3.3-7] [MQTT-4.3.3-13]
 		c.backlog = append(c.backlog, o)
 	}
+	if c.opt.alone {
+		c.keepBack()
+	}
 	for len(c.backlog) > 0 {
 		select {
 		case c.quota <- struct{}{}:

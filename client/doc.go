@@ -39,6 +39,9 @@
 //
 // Messages of one QoS leave in the order in which they were accepted [MQTT-4.6.0-1].
 //
+// A server may hang up on a message each time that it comes. The Keeper finds out on which, by sending one at a time, and
+// says so with [MessageStuck]; what has to happen then KeeperOptions.Abandon decides. By itself a Keeper gives up nothing.
+//
 // # Coming back
 //
 // After a loss, or when all servers have failed, a Keeper pauses: MinPause at first and then always twice as long up to

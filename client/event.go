@@ -19,7 +19,8 @@ const (
 	ConnectFailed  EventKind = "connect failed"  // an attempt failed; Err says why
 	Paused         EventKind = "pause"           // all servers were tried; the next attempt comes after Pause
 	NotSubscribed  EventKind = "not subscribed"  // a server without the session refuses a subscription anew; Filter, Err
-	MessageDropped EventKind = "message dropped" // a message whose publisher does not wait will not arrive; Topic, Err
+	MessageDropped EventKind = "message dropped" // a message whose publisher does not wait will not arrive; Topic, Message, Err
+	MessageStuck   EventKind = "message stuck"   // all wait behind a message over which connections end; Topic, Message, Times, Err
 	JournalCut     EventKind = "journal cut"     // the end of the journal was damaged; Err says what was saved where
 	JournalFailed  EventKind = "journal failed"  // the journal could not be written; Err says why
 )
@@ -33,6 +34,8 @@ type Event struct {
 	Connack *packet.Connack // must not be changed
 	Filter  string
 	Topic   string
+	Message *packet.Publish // may be kept, must not be changed
+	Times   int             // how many connections in a row have ended while the message was under way
 	Pause   time.Duration
 	Err     error
 }
@@ -50,6 +53,12 @@ func (e Event) LogValue() slog.Value {
 	}
 	if e.Connack != nil {
 		attrs = append(attrs, slog.Bool("session_present", e.Connack.SessionPresent))
+	}
+	if e.Message != nil {
+		attrs = append(attrs, slog.Int("payload", len(e.Message.Payload)))
+	}
+	if e.Times != 0 {
+		attrs = append(attrs, slog.Int("times", e.Times))
 	}
 	if e.Pause != 0 {
 		attrs = append(attrs, slog.Duration("pause", e.Pause))

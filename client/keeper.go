@@ -43,6 +43,15 @@ type KeeperOptions struct {
 	// Queue bounds the messages that were published and are not acknowledged.
 	Queue Queue
 
+	// Abandon says whether m is given up. It is asked when so many connections in a row, three or more, have ended while m
+	// was under way, and no other message of QoS 1 or 2; err is why the last one did. There are servers that hang up on
+	// what they do not like, as 3.1.1 has them do; others hang up because their disk is full, and take m later. If it is
+	// given up its publisher gets ErrAbandoned, m may have arrived nevertheless, and the messages behind it are sent. Nil
+	// gives up nothing: they wait, and the event MessageStuck says so each time. The standard knows no such end of a
+	// message in a session that goes on (5.0 section 4.4), so it is for whoever knows the server to decide. m may be kept and
+	// must not be changed.
+	Abandon func(m *packet.Publish, times int, err error) bool
+
 	// OnEvent is told what happens. It may be called by several goroutines, and must return soon. Nil is silence.
 	OnEvent func(Event)
 }
@@ -112,6 +121,7 @@ type Keeper struct {
 	next      int    // index of the server to try
 	connected bool   // there was a connection
 	clientID  string // assigned by a server, to be used again
+	suspicion suspicion
 }
 
 const (
@@ -230,6 +240,7 @@ func (k *Keeper) run(ctx context.Context) error {
 		}
 		err = c.Err()
 		k.o.OnEvent(Event{Kind: Disconnected, Server: server, Err: err})
+		k.suspect(c, err)
 		if k.o.GiveUp(err, true) {
 			return fmt.Errorf("keeper: %w", err)
 		}
@@ -271,7 +282,7 @@ func (k *Keeper) connect(ctx context.Context) (*Client, string, error) {
 // options are those of the next connection.
 func (k *Keeper) options() Options {
 	o := k.o.Options
-	o.Session, o.ClientID, o.keeper = &k.session, k.clientID, k
+	o.Session, o.ClientID, o.keeper, o.alone = &k.session, k.clientID, k, k.suspicion.alone
 	if o.Version >= packet.V5 {
 		o.SessionExpiry = packet.Some(o.SessionExpiry.Or(defaultSessionExpiry))
 		if k.connected && o.SessionExpiry.Value > 0 && o.ClientID != "" {

@@ -35,7 +35,7 @@ func (k *Keeper) Publish(ctx context.Context, p *packet.Publish) error {
 
 // PublishAsync returns when the message is in the queue, and with a journal and QoS 1 or 2 when it is on disk. It waits
 // only for room in the queue, with Block. If and only if it returns nil, done is called once: with QoS 0 when the message
-// is buffered for sending, else with the server's answer, or with ErrDropped, ErrExpired or ErrClosed. done may run on
+// is buffered for sending, else with the server's answer, or with ErrDropped, ErrExpired, ErrAbandoned or ErrClosed. done may run on
 // the reading goroutine and must not wait for this Keeper; if it is nil, the loss of a message is an event.
 func (k *Keeper) PublishAsync(ctx context.Context, p *packet.Publish, done func(packet.Ack, error)) error {
 	if p.QoS == 0 && !p.TopicAlias.Set {
@@ -185,7 +185,7 @@ func (k *Keeper) tell(q *queued, ack packet.Ack, err error) {
 	case q.done != nil:
 		q.done(ack, err)
 	case err != nil && !errors.Is(err, ErrClosed):
-		k.o.OnEvent(Event{Kind: MessageDropped, Topic: string(q.message.Topic), Err: err})
+		k.o.OnEvent(Event{Kind: MessageDropped, Topic: string(q.message.Topic), Message: q.message, Err: err})
 	}
 }
 

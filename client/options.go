@@ -74,6 +74,7 @@ type Options struct {
 	Trace func(sent bool, p packet.Packet)
 
 	keeper *Keeper // whose connection it is; nil: nobody's
+	alone  bool    // one QoS 1 or 2 message at a time, until the server acknowledges one
 }
 
 // Handler is given the messages of a subscription. The message and all bytes in it are borrowed until it returns; who

@@ -282,6 +282,7 @@ func (c *Client) onAck(t packet.Type, ack packet.Ack) error {
 		if c.err == nil {
 			c.sendAck(packet.TypePubrel, o.id) // [MQTT-4.3.3-4], in the order of PUBREC [MQTT-4.6.0-4]
 		}
+		c.answer()
 		c.mu.Unlock()
 		return nil
 	}
@@ -291,6 +292,7 @@ func (c *Client) onAck(t packet.Type, ack packet.Ack) error {
 	}
 	done := c.session.remove(o) // [MQTT-4.4.0-2]
 	c.release()
+	c.answer()
 	c.mu.Unlock()
 	if done != nil {
 		done(ack, ackError(t, ack))
