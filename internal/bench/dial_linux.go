@@ -202,7 +202,7 @@ func (t *target) shake(ctx context.Context, l *link, from netip.Addr) (fd int, e
 	defer stop()
 	over := conn
 	if t.secure != nil {
-		l.pipe = &tlsPipe{Conn: conn, fd: -1}
+		l.pipe = &tlsPipe{Conn: conn, l: l}
 		l.tls = tls.Client(l.pipe, t.secure)
 		if err := l.tls.HandshakeContext(ctx); err != nil {
 			return -1, fmt.Errorf("TLS with %s: %w", t.address, err)
@@ -239,25 +239,22 @@ func (l *link) detach(conn *net.TCPConn) (int, error) {
 	if err != nil || fd < 0 {
 		return -1, fmt.Errorf("copy a socket: %w", errors.Join(err, syscall.EMFILE))
 	}
-	if l.pipe != nil {
-		l.pipe.fd = fd
-	}
 	return fd, nil
 }
 
-// tlsPipe lies under crypto/tls. Until it has a descriptor of its own it is the connection; then reading does not block,
+// tlsPipe lies under crypto/tls. Until the link has a descriptor it is the connection; then reading does not block,
 // and writing collects what the link sends.
 type tlsPipe struct {
 	net.Conn
-	fd     int
+	l      *link
 	sealed []byte
 }
 
 func (p *tlsPipe) Read(b []byte) (int, error) {
-	if p.fd < 0 {
+	if p.l.fd < 0 {
 		return p.Conn.Read(b)
 	}
-	n, err := sysReader(p.fd).Read(b)
+	n, err := (*socket)(p.l).Read(b)
 	if err == errAgain {
 		err = wouldBlock{}
 	}
@@ -265,7 +262,7 @@ func (p *tlsPipe) Read(b []byte) (int, error) {
 }
 
 func (p *tlsPipe) Write(b []byte) (int, error) {
-	if p.fd < 0 {
+	if p.l.fd < 0 {
 		return p.Conn.Write(b)
 	}
 	p.sealed = append(p.sealed, b...)

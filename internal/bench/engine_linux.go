@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"sync"
 	"syscall"
@@ -21,9 +20,10 @@ type engine struct {
 	dirty   []*link
 	buf     []byte
 	start   time.Time
-	now     int64 // nanoseconds since start
-	precise bool  // read the clock for each readable link, where latency is what is measured
-	frugal  bool  // links give their memory back when they have nothing to send
+	now     int64     // nanoseconds since start
+	stamped bool      // latency is measured: the kernel says when something came
+	beside  [8]uint64 // what it says beside the bytes
+	frugal  bool      // links give their memory back when they have nothing to send
 
 	every    func() error // called about five times a second
 	nextCall int64
@@ -91,6 +91,17 @@ func (e *engine) add(l *link) error {
 	return os.NewSyscallError("epoll_ctl", syscall.EpollCtl(e.ep, syscall.EPOLL_CTL_ADD, l.fd, &ev))
 }
 
+// stamp has the kernel say when something came to the links there are. For Unix sockets it does not: there a message comes
+// when it is read.
+func (e *engine) stamp() {
+	e.stamped = true
+	for _, l := range e.links {
+		if l != nil {
+			syscall.SetsockoptInt(l.fd, syscall.SOL_SOCKET, timestampNS, 1) // or nothing is stamped
+		}
+	}
+}
+
 // want says whether a link waits for room in its socket.
 func (e *engine) want(l *link, room bool) {
 	mask := uint32(syscall.EPOLLIN)
@@ -151,9 +162,6 @@ func (e *engine) turn(ctx context.Context, longest time.Duration) error {
 			e.writable(l)
 		}
 		if ev.Events&(syscall.EPOLLIN|syscall.EPOLLHUP|syscall.EPOLLERR) != 0 && l.state != closed && l.state != dialling {
-			if e.precise {
-				e.now = e.clock()
-			}
 			l.readable()
 		}
 	}
@@ -205,11 +213,12 @@ func (e *engine) writable(l *link) {
 }
 
 // wait asks epoll. The scheduler of Go is told of longer waits only: handing over the processor and taking it back costs
-// more than a short wait does.
+// more than a short wait does, and has the scheduler look after this thread every few microseconds.
 func (e *engine) wait(d time.Duration) (int, error) {
-	ts := syscall.NsecToTimespec(int64(max(d, 0)))
+	d = max(d, 0)
+	ts := [2]int64{int64(d / time.Second), int64(d % time.Second)} // seconds and nanoseconds, on every architecture
 	call := syscall.Syscall6
-	if d < 2*time.Millisecond {
+	if d < 10*time.Millisecond {
 		call = syscall.RawSyscall6
 	}
 	n, _, errno := call(epollPwait2, uintptr(e.ep), uintptr(unsafe.Pointer(&e.events[0])), uintptr(len(e.events)),
@@ -223,17 +232,6 @@ func (e *engine) wait(d time.Duration) (int, error) {
 		return 0, errors.New("this kernel has no epoll_pwait2: Linux 5.11 or later is needed to make load")
 	}
 	return 0, os.NewSyscallError("epoll_pwait2", errno)
-}
-
-// sysReader reads from a non-blocking descriptor.
-type sysReader int
-
-func (fd sysReader) Read(p []byte) (int, error) {
-	n, err := sysRead(int(fd), p)
-	if n == 0 && err == nil {
-		err = io.EOF
-	}
-	return n, err
 }
 
 func sysRead(fd int, p []byte) (int, error)  { return transfer(syscall.SYS_READ, fd, p) }

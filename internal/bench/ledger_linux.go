@@ -8,7 +8,7 @@ import (
 )
 
 // Each payload begins with what is needed to check it: the run, the stream, the number in the stream, and the time at
-// which it was or should have been sent. The rest is filled with a pattern that is checked too.
+// which it was sent. The rest is filled with a pattern that is checked too.
 const (
 	atRun     = 0
 	atStream  = 8
@@ -53,7 +53,7 @@ type ledger struct {
 	duplicated, disordered, bad int64
 	resent, refused             int64
 	timing                      bool
-	latency, ackLatency         histogram
+	latency, ackLatency, late   histogram
 }
 
 func newLedger(e *engine, run uint64, window, size int) *ledger {
@@ -88,8 +88,8 @@ func (g *ledger) stream(from *link, topic string, qos byte, retain bool, copies 
 // acknowledges has the acknowledgements of l counted for its only stream.
 func (g *ledger) acknowledges(l *link, s *stream) {
 	l.onAck = func(_ *link, id uint16, code packet.Code) {
-		if l.due != nil && g.timing {
-			g.ackLatency.add(g.e.now - l.due[id])
+		if l.sentAt != nil && g.timing {
+			g.ackLatency.add(g.e.now - l.sentAt[id])
 		}
 		s.acked++
 		g.acked++
@@ -197,8 +197,8 @@ func (g *ledger) publish(s *stream, at int64) {
 	if s.idAt > 0 {
 		id := s.from.newID()
 		binary.BigEndian.PutUint16(s.frame[s.idAt:], id)
-		if s.from.due != nil {
-			s.from.due[id] = at
+		if s.from.sentAt != nil {
+			s.from.sentAt[id] = at
 		}
 	}
 	p := s.frame[s.payloadAt:]

@@ -45,7 +45,7 @@ type link struct {
 	window  int // Receive Maximum of the broker
 	lastID  uint16
 	unacked []uint64         // packet identifiers in use, a bit each; nil before the first
-	due     map[uint16]int64 // when each packet was due; nil: nobody asks
+	sentAt  map[uint16]int64 // when each packet was sent; nil: nobody asks
 
 	onMessage func(l *link, topic, payload []byte, dup bool)
 	onAck     func(l *link, id uint16, code packet.Code)
@@ -168,7 +168,7 @@ func (l *link) idle() bool { return l.e.frugal && cap(l.wire) <= 4096 }
 
 // readable takes what the socket has.
 func (l *link) readable() {
-	var src io.Reader = sysReader(l.fd)
+	var src io.Reader = (*socket)(l)
 	if l.tls != nil {
 		src = l.tls
 	}

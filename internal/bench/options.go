@@ -50,7 +50,7 @@ func Scenarios() []Scenario {
 			Options{Messages: 200_000, Connections: 500, Window: 4}},
 		{"fanout", "one publisher, many subscribers to its topic",
 			Options{Messages: 500, Subscribers: 1000, Window: 4}},
-		{"paced", "pairs at a fixed rate; latency counts from the moment a message was due",
+		{"paced", "pairs at a fixed rate; latency counts from the sending of a message to its arrival at the socket",
 			Options{Messages: 25_000, Connections: 100, Rate: 5000}},
 		{"connect", "connect, subscribe, disconnect, over and over",
 			Options{Messages: 10_000, Connections: 50}},

@@ -38,14 +38,16 @@ type Step struct {
 
 	Latency    *Latency `json:"latency_us,omitempty"`
 	AckLatency *Latency `json:"ack_latency_us,omitempty"` // until the publisher has its PUBACK or PUBCOMP; paced only
+	Late       *Latency `json:"late_us,omitempty"`        // how long after they were due this tool sent messages; paced only
 	Server     *Process `json:"server,omitempty"`         // with a process id
 	Self       Process  `json:"self"`
 
 	PerSubscriber []int64 `json:"per_subscriber,omitempty"` // of a shared subscription
 }
 
-// Latency is in microseconds, from the moment a message was handed to the sockets, or was due, to the check of its arrival
-// or to its acknowledgement.
+// Latency is in microseconds, from the moment a message was handed to the sockets to its arrival, or to its acknowledgement.
+// In paced the arrival is when the kernel put it into the receiver's socket, which does not depend on how soon this process
+// looks; else it is when the message was checked.
 type Latency struct {
 	P50   float64 `json:"p50"`
 	P90   float64 `json:"p90"`
@@ -126,6 +128,7 @@ func (s *Step) write(out io.Writer) {
 	}
 	s.Latency.write(w, "latency")
 	s.AckLatency.write(w, "acknowledged")
+	s.Late.write(w, "sent late by")
 	if s.Server != nil {
 		s.Server.write(w, "server", s.Unit)
 	}

@@ -134,17 +134,17 @@ func (r *run) shared() error {
 	return nil
 }
 
-// paced publishes one message after the other when it is due, so that nobody can gather several. A stall shows in the
-// latency of all the messages that it delays.
+// paced publishes one message after the other when it is due, so that nobody can gather several. Nobody waits for
+// anybody: a stall of the broker does not delay what is sent, and shows in the latency of all that it delays.
 func (r *run) paced() error {
 	each, g := r.each(r.o.Connections), r.ledger
 	if err := r.pairs(each); err != nil {
 		return err
 	}
-	r.e.precise = true
+	r.e.stamp()
 	for _, s := range g.streams {
 		if s.qos > 0 {
-			s.from.due = make(map[uint16]int64)
+			s.from.sentAt = make(map[uint16]int64)
 		}
 	}
 	if err := r.warmedUp(r.pace(warm(each))); err != nil {
@@ -158,7 +158,7 @@ func (r *run) paced() error {
 		return g.delivered - was, err
 	})
 	if err == nil {
-		s.Latency, s.AckLatency = g.latency.latency(), g.ackLatency.latency()
+		s.Latency, s.AckLatency, s.Late = g.latency.latency(), g.ackLatency.latency(), g.late.latency()
 	}
 	return err
 }
@@ -171,7 +171,10 @@ func (r *run) pace(each int) error {
 		for now := e.clock(); i < all && due(i) <= now; i++ {
 			if s := g.streams[i%len(g.streams)]; s.from.state == ready {
 				s.limit++
-				g.publish(s, due(i))
+				g.publish(s, now)
+				if g.timing {
+					g.late.add(now - due(i))
+				}
 			}
 		}
 		e.flush()
