@@ -37,7 +37,8 @@ const (
 	callEvery   = int64(200 * time.Millisecond)
 	longestWait = 100 * time.Millisecond
 
-	epollPwait2 = 441 // the same on every architecture
+	epollPwait2   = 441     // the same on every architecture
+	edgeTriggered = 1 << 31 // EPOLLET, which package syscall has as a negative number
 )
 
 var errAgain = errors.New("would block")
@@ -76,18 +77,14 @@ func (e *engine) close() {
 
 func (e *engine) clock() int64 { return int64(time.Since(e.start)) }
 
-// add begins to watch a link: for input, or for the end of its dialling.
+// add begins to watch a link: what changes is told once.
 func (e *engine) add(l *link) error {
 	l.e = e
 	for len(e.links) <= l.fd {
 		e.links = append(e.links, make([]*link, max(1024, len(e.links)))...)
 	}
 	e.links[l.fd] = l
-	l.mask = syscall.EPOLLIN
-	if l.state == dialling {
-		l.mask = syscall.EPOLLOUT
-	}
-	ev := syscall.EpollEvent{Events: l.mask, Fd: int32(l.fd)}
+	ev := syscall.EpollEvent{Events: syscall.EPOLLIN | syscall.EPOLLOUT | edgeTriggered, Fd: int32(l.fd)}
 	return os.NewSyscallError("epoll_ctl", syscall.EpollCtl(e.ep, syscall.EPOLL_CTL_ADD, l.fd, &ev))
 }
 
@@ -99,19 +96,6 @@ func (e *engine) stamp() {
 		if l != nil {
 			syscall.SetsockoptInt(l.fd, syscall.SOL_SOCKET, timestampNS, 1) // or nothing is stamped
 		}
-	}
-}
-
-// want says whether a link waits for room in its socket.
-func (e *engine) want(l *link, room bool) {
-	mask := uint32(syscall.EPOLLIN)
-	if room {
-		mask |= syscall.EPOLLOUT
-	}
-	if l.mask != mask && l.state != closed {
-		l.mask = mask
-		ev := syscall.EpollEvent{Events: mask, Fd: int32(l.fd)}
-		syscall.EpollCtl(e.ep, syscall.EPOLL_CTL_MOD, l.fd, &ev)
 	}
 }
 
@@ -158,10 +142,11 @@ func (e *engine) turn(ctx context.Context, longest time.Duration) error {
 		if l == nil {
 			continue
 		}
-		if ev.Events&syscall.EPOLLOUT != 0 {
-			e.writable(l)
+		const broken = syscall.EPOLLHUP | syscall.EPOLLERR
+		if ev.Events&(syscall.EPOLLOUT|broken) != 0 {
+			e.writable(l, ev.Events&broken != 0)
 		}
-		if ev.Events&(syscall.EPOLLIN|syscall.EPOLLHUP|syscall.EPOLLERR) != 0 && l.state != closed && l.state != dialling {
+		if ev.Events&(syscall.EPOLLIN|broken) != 0 && l.state != closed && l.state != dialling {
 			l.readable()
 		}
 	}
@@ -196,8 +181,15 @@ func (e *engine) takeJoined() {
 	}
 }
 
-func (e *engine) writable(l *link) {
-	if l.state == dialling {
+// writable goes on with what waited for room in the socket, or for the connection.
+func (e *engine) writable(l *link, broken bool) {
+	switch {
+	case l.state != dialling:
+		if l.sent < len(l.wire) {
+			l.flush()
+		}
+		return
+	case broken:
 		errno, err := syscall.GetsockoptInt(l.fd, syscall.SOL_SOCKET, syscall.SO_ERROR)
 		if err == nil && errno != 0 {
 			err = syscall.Errno(errno)
@@ -206,10 +198,8 @@ func (e *engine) writable(l *link) {
 			l.fail(fmt.Errorf("connect: %w", err))
 			return
 		}
-		l.established()
-		return
 	}
-	l.flush()
+	l.established()
 }
 
 // wait asks epoll. The scheduler of Go is told of longer waits only: handing over the processor and taking it back costs

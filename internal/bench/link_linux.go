@@ -24,7 +24,6 @@ const (
 type link struct {
 	e     *engine
 	fd    int
-	mask  uint32 // events asked of epoll
 	state linkState
 	dirty bool // in the engine's list of links to flush
 
@@ -69,7 +68,6 @@ func (l *link) staysAway() {
 // established is called when bytes can be exchanged.
 func (l *link) established() {
 	l.state = greeting
-	l.e.want(l, false)
 	l.out = l.connect.Append(l.out, l.connect.Version)
 	l.e.touch(l)
 }
@@ -148,8 +146,7 @@ func (l *link) flush() {
 	for l.sent < len(l.wire) {
 		n, err := sysWrite(l.fd, l.wire[l.sent:])
 		if err == errAgain {
-			l.e.want(l, true)
-			return
+			return // see engine.writable
 		}
 		if err != nil {
 			l.fail(fmt.Errorf("write: %w", err))
@@ -160,7 +157,6 @@ func (l *link) flush() {
 	if l.idle() {
 		l.out, l.wire, l.sent = nil, nil, 0 // many links are silent most of the time
 	}
-	l.e.want(l, false)
 }
 
 // idle says that a link is not worth keeping memory for: what it sent was small.
