@@ -200,7 +200,11 @@ func (b *Broker) Run(ctx context.Context) error {
 	b.conns.Close()
 	stopWork()
 	work.Wait()
-	if cerr := b.store.Close(); err == nil {
+	cerr := b.store.Close()
+	if errors.Is(cerr, syscall.ENOSPC) {
+		cerr = fmt.Errorf("%w (the disk is full: what was acknowledged is stored, and nothing else; make room before the next start)", cerr)
+	}
+	if err == nil {
 		err = cerr
 	}
 	return err

@@ -61,7 +61,7 @@ func (s *serveCommand) run(ctx context.Context, version string, io Streams) int 
 		return exitUsage
 	}
 	if err := v.serve(ctx); err != nil {
-		v.say.Error("Error: "+err.Error(), "event", "failed")
+		v.say.Error("Error: "+logging.OneLine(err), "event", "failed")
 		return exitListener
 	}
 	return exitOK

@@ -155,7 +155,6 @@ func (w *waiting) take(t store.Ticket) []*Client {
 // storeFailed: nothing that waits will ever be acknowledged, so the connections
 // that wait are closed, and their clients will ask again.
 func (h *Hub) storeFailed(err error) {
-	h.log.Error("the store failed; nothing more is acknowledged", "err", err)
 	h.announce(err)
 	due := h.waiting.take(^store.Ticket(0))
 	h.with(func(b *transport.Batch) {

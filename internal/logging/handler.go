@@ -94,10 +94,13 @@ func (h *handler) Handle(_ context.Context, r slog.Record) error {
 // plain keeps the stack traces out of the log that some errors print.
 func plain(v slog.Value) slog.Value {
 	if err, ok := v.Any().(error); ok {
-		return slog.StringValue(err.Error())
+		return slog.StringValue(OneLine(err))
 	}
 	return v.Resolve()
 }
+
+// OneLine is what the error says. Errors that were joined stand on a line each, which a log does not have.
+func OneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
 
 // maxMessage is how many bytes of a message, or of an explanation, are logged.
 const maxMessage = 2 << 10

@@ -3,6 +3,7 @@ package logging
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -41,6 +42,9 @@ func TestLines(t *testing.T) {
 		{"with what it is about", config.Log{Types: config.LogDefault}, func(l *slog.Logger) {
 			l.With("listener", "a").Warn("not allowed", "err", os.ErrPermission, "n", 3)
 		}, "1772625906: not allowed: listener a, permission denied, n 3\n"},
+		{"joined errors", config.Log{Types: config.LogDefault}, func(l *slog.Logger) {
+			l.Error("closed", "err", errors.Join(os.ErrPermission, os.ErrExist))
+		}, "1772625906: closed: permission denied; file already exists\n"},
 		{"format of the time", config.Log{Types: config.LogDefault, TimestampFormat: "%Y-%m-%dT%H:%M:%S"}, func(l *slog.Logger) {
 			l.Error("x")
 		}, "2026-03-04T12:05:06: x\n"},

@@ -228,10 +228,19 @@ func (s *Store) fence(err error) {
 		return
 	}
 	close(s.fenced)
-	if s.fs.running.Load() { // or Open returns it
-		s.log.Error("the store is fenced: nothing more is stored until it is opened again", "dir", s.dir, "err", err)
+	if s.fs.running.Load() && !s.isClosing() { // or Open returns it, or Close
+		s.log.Error("the store failed: nothing more is stored or acknowledged until the broker is started again", "dir", s.dir, "err", reason(err))
 	}
 	go s.tell(f) // Close waits for it
+}
+
+func (s *Store) isClosing() bool {
+	select {
+	case <-s.closing:
+		return true
+	default:
+		return false
+	}
 }
 
 // tell says that the store is fenced. What settleOne has not told by then, it

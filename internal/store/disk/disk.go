@@ -202,6 +202,8 @@ func (s *Store) tellOpened(took time.Duration) {
 // descriptor, with its error, and when the last has got it.
 func (s *Store) diskFull(err error) {
 	switch {
+	case err == nil && s.isClosing(): // what waited has given up
+		return
 	case err == nil:
 		s.log.Info("the store goes on", "dir", s.dir)
 		return

@@ -1,9 +1,11 @@
 package disk
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -318,11 +320,14 @@ func TestFullDiskIsToldOnce(t *testing.T) {
 	}
 }
 
-// TestCloseOnFullDisk: Close does not wait for space.
+// TestCloseOnFullDisk: Close does not wait for space, and returns an error that the log does not have.
 func TestCloseOnFullDisk(t *testing.T) {
 	f := &faults{}
 	mem := vfs.NewMem()
-	s := mustOpen(t, "data", smallOptions(errorfs.Wrap(mem, f)))
+	var log bytes.Buffer
+	o := smallOptions(errorfs.Wrap(mem, f))
+	o.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelError}))
+	s := mustOpen(t, "data", o)
 	h := newHistory(s, rand.New(rand.NewPCG(5, 5)))
 	f.set(1, true, syscall.ENOSPC)
 	for {
@@ -331,8 +336,11 @@ func TestCloseOnFullDisk(t *testing.T) {
 		}
 	}
 	low := s.Durable()
-	if err := s.Close(); err == nil {
-		t.Fatal("Close on a full disk gave no error")
+	if err := s.Close(); err == nil || strings.Count(err.Error(), syscall.ENOSPC.Error()) != 1 {
+		t.Fatalf("Close on a full disk: %v, want one error", err)
+	}
+	if lines := strings.Count(log.String(), "\n"); lines != 1 || !strings.Contains(log.String(), "the disk is full") {
+		t.Errorf("the log has besides that the disk is full:\n%s", &log)
 	}
 	again, err := h.check(smallOptions(mem), low, store.Ticket(len(h.log)-1))
 	if err != nil {

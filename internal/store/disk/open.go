@@ -390,7 +390,9 @@ func (s *Store) shut() error {
 	if !s.failed.CompareAndSwap(nil, f) { // from here on nothing fences
 		f = s.failed.Load()
 		<-f.told
-		err = errors.Join(err, f.err)
+		if !errors.Is(err, f.err) {
+			err = errors.Join(err, f.err)
+		}
 		s.letGo()
 		s.fs.closeAll()
 	}
