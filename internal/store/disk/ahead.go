@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"math"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -10,8 +11,13 @@ import (
 // write its new length and what blocks it has, too, which with a journal is most of the
 // work. So it grows in strides, filled with zeros: what is written over them
 // changes nothing but content. A log that is used again has its length already.
+//
+// Pebble besides reserves the space of a whole log when it begins to write it. Of both
+// a log takes no more than a share of what was free when it was begun: on a small disk
+// what is reserved would be what nobody can use.
 type logFile struct {
 	*faultFile
+	most   int64 // that may be reserved
 	stride int64
 	end    int64 // of what was written
 	size   int64 // of the file
@@ -20,9 +26,16 @@ type logFile struct {
 // strides is how many strides make a log as it is when its table is written.
 const strides = 64
 
+// reserveShare is the share of the free space that a log may reserve: one of so many parts.
+const reserveShare = 32
+
 // newLog returns a file that the log is written to from its beginning on.
-func (f *faultFS) newLog(file vfs.File) *logFile {
-	x := &logFile{faultFile: f.file(file), stride: f.stride}
+func (f *faultFS) newLog(file vfs.File, name string) *logFile {
+	x := &logFile{faultFile: f.file(file), most: math.MaxInt64}
+	if usage, err := f.FS.GetDiskUsage(f.FS.PathDir(name)); err == nil { // or it is not known
+		x.most = int64(usage.AvailBytes/reserveShare) &^ 4095
+	}
+	x.stride = min(f.stride, x.most)
 	if info, err := file.Stat(); err == nil {
 		x.size = info.Size()
 	}
@@ -47,6 +60,11 @@ func (x *logFile) fill() {
 			return
 		}
 	}
+}
+
+// Preallocate reserves the bytes from off on, or as many of them as may be.
+func (x *logFile) Preallocate(off, n int64) error {
+	return x.faultFile.Preallocate(off, min(n, x.most))
 }
 
 func (x *logFile) SyncData() error {

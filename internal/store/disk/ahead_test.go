@@ -103,3 +103,49 @@ func TestLogCannotGrow(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// reserving notes what is reserved of a file.
+type reserving struct {
+	vfs.File
+	n int64
+}
+
+func (f *reserving) Preallocate(_, n int64) error {
+	f.n = n
+	return nil
+}
+
+// TestSmallDisk: a log takes for later no more than a share of what is free when it is begun.
+func TestSmallDisk(t *testing.T) {
+	const logSize = 9 << 20
+	for _, c := range []struct {
+		free             uint64
+		reserved, stride int64
+	}{
+		{1 << 40, logSize, 128 << 10},
+		{32 << 20, 1 << 20, 128 << 10},
+		{1 << 20, 32 << 10, 32 << 10},
+		{100 << 10, 0, 0},
+		{0, 0, 0},
+	} {
+		mem := vfs.NewMem()
+		mem.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: c.free, TotalBytes: 1 << 40})
+		f := newFaultFS(mem, 0, func(err error) { t.Error(err) })
+		f.stride = 128 << 10
+		file, err := mem.Create("1.log", vfs.WriteCategoryUnspecified)
+		if err != nil {
+			t.Fatal(err)
+		}
+		to := &reserving{File: file}
+		log := f.newLog(to, "1.log")
+		if err := log.Preallocate(0, logSize); err != nil || to.n != c.reserved {
+			t.Errorf("%d bytes free: %d are reserved, %v, want %d", c.free, to.n, err, c.reserved)
+		}
+		if _, err := log.Write([]byte("x")); err != nil {
+			t.Fatal(err)
+		}
+		if info, err := log.Stat(); err != nil || info.Size() != 1+c.stride {
+			t.Errorf("%d bytes free: the log has %d bytes, %v, want 1 and %d", c.free, info.Size(), err, c.stride)
+		}
+	}
+}

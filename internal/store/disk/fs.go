@@ -182,7 +182,7 @@ func (f *faultFS) file(file vfs.File) *faultFile {
 // written is a file that was made to be written, under that name.
 func (f *faultFS) written(file vfs.File, name string) vfs.File {
 	if strings.HasSuffix(name, ".log") {
-		return f.newLog(file)
+		return f.newLog(file, name)
 	}
 	return f.file(file)
 }
@@ -354,7 +354,9 @@ func (x *faultFile) WriteAt(p []byte, off int64) (n int, err error) {
 
 // Preallocate is an optimisation that may fail.
 func (x *faultFile) Preallocate(off, n int64) error {
-	_ = x.File.Preallocate(off, n)
+	if n > 0 {
+		_ = x.File.Preallocate(off, n)
+	}
 	return nil
 }
 
