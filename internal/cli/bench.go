@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/nightjarmq/nightjar/internal/bench"
@@ -72,9 +73,10 @@ func (c *benchCommand) run(ctx context.Context, s Streams) int {
 			return exitFailed
 		}
 		if err != nil {
-			fmt.Fprintf(s.Err, "nightjar: bench: %v\n", err)
+			fmt.Fprintf(s.Err, "nightjar: bench: %v%s\n", err, c.whereElse(err))
 			return exitFailed
 		}
+		report.Notes = append(report.Notes, explainLoss(report)...)
 		if c.JSON {
 			err = json.NewEncoder(s.Out).Encode(report)
 		} else {
@@ -88,6 +90,23 @@ func (c *benchCommand) run(ctx context.Context, s Streams) int {
 		}
 	}
 	return code
+}
+
+// whereElse says what to do when nothing listens.
+func (c *benchCommand) whereElse(err error) string {
+	if !errors.Is(err, syscall.ECONNREFUSED) {
+		return ""
+	}
+	return fmt.Sprintf(" (nothing listens at %s: --url says where the broker is)", c.URL)
+}
+
+// explainLoss says what may be behind messages that were lost because they had to wait.
+func explainLoss(r *bench.Report) []string {
+	if r.Scenario != "offline" || !slices.ContainsFunc(r.Steps, func(s bench.Step) bool { return s.Lost > 0 }) {
+		return nil
+	}
+	return []string{"brokers drop what is above the limit of a client's queue: max_queued_messages, which is 1000 in mosquitto " +
+		"unless its configuration says more; queued_messages (100000) and queued_bytes (64MiB) in Nightjar"}
 }
 
 // given is what a flag says; 0 if it was not given, which stands for the scenario's own.

@@ -177,6 +177,8 @@ func explainUsage(err error) string {
 	}
 	stray, isStray := strings.CutPrefix(text, "unexpected argument ")
 	switch {
+	case node != nil && node.Name == "bench" && strings.HasPrefix(text, "unknown flag -p,"):
+		text = "unknown flag -p: where the broker listens comes after --url, as in --url mqtt://localhost:1884"
 	case isStray && node != nil && node.Name == "serve" && !strings.Contains(stray, "did you mean"):
 		text += ": " + insteadOf(stray, node)
 	case node != nil && strings.HasPrefix(text, "expected "):

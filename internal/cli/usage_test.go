@@ -25,6 +25,7 @@ func TestUsage(t *testing.T) {
 		{"bench --rate 0 paced", "--rate 0 is nothing that paced could do"},
 		{"bench --hold 0s idle", "--hold 0s: give more, or leave it out for 5s"},
 		{"bench --quiet 0s pair", "--quiet 0s would give up at once"},
+		{"bench -p 1884 pair", "unknown flag -p: where the broker listens comes after --url, as in --url mqtt://localhost:1884 (see"},
 		{"bridge house.conf", "(see nightjar bridge --help)"},
 		{"inspect --jsn", "(see nightjar inspect --help)"},
 		{"--allow-anonymous", "add --listen mqtt://0.0.0.0:1883"},
