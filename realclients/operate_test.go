@@ -396,50 +396,6 @@ func TestCertificateNames(t *testing.T) {
 	}
 }
 
-// A process of root becomes the user that the file names, who then owns the data.
-func TestDropsPrivileges(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("only root can become somebody else")
-	}
-	h := newHouse(t)
-	if err := os.Chmod(h.dir, 0o711); err != nil {
-		t.Fatal(err)
-	}
-	h.write("acl", "topic readwrite #\n")
-	if err := os.Chmod(h.path("acl"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	h.write("mosquitto.conf", "user nobody\npersistence true\npersistence_location <dir>/data\nlistener <a> 127.0.0.1\nallow_anonymous true\nacl_file <dir>/acl\n"+
-		"listener <b> 127.0.0.1\nprotocol http_api\n")
-	h.open()
-	if said := h.p.stderr.String(); !strings.Contains(said, "cannot be read again when it changes") || !strings.Contains(said, h.path("acl")) {
-		t.Errorf("nothing is said of the access list that only root can read:\n%s", said)
-	}
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", h.p.cmd.Process.Pid))
-	if err != nil {
-		t.Skip("no /proc: ", err)
-	}
-	for line := range strings.Lines(string(status)) {
-		if f := strings.Fields(line); (f[0] == "Uid:" || f[0] == "Gid:") && f[1] == "0" {
-			t.Errorf("it runs with %s", line)
-		}
-	}
-	switch code, body := h.get("b", "/metrics", "", ""); { // it may not read all about itself any more
-	case code != 200 || !strings.Contains(body, "process_resident_memory_bytes "):
-		t.Errorf("%d\n%s", code, body)
-	case strings.Contains(body, "process_io_"), strings.Contains(h.p.stderr.String(), "process_io_"):
-		t.Errorf("what cannot be read is told as 0, or complained about:\n%s\n%s", body, h.p.stderr.String())
-	}
-	h.pub("a", "-t", "kept", "-m", "x", "-r", "-q", "1")
-	info, err := os.Stat(h.path("data/nightjar"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if uid := info.Sys().(*syscall.Stat_t).Uid; uid == 0 {
-		t.Error("the data belongs to root")
-	}
-}
-
 // A new certificate is used without a signal, for the connections that come after it, and --tls-keylog writes the secrets of
 // both.
 func TestCertificateChanges(t *testing.T) {

@@ -41,7 +41,7 @@ func becomeUser(name string, log *slog.Logger, paths ...string) error {
 		return nil
 	}
 	if name == "root" {
-		log.Warn("the broker runs as root: name another user in the configuration")
+		log.Warn("the broker runs as root: start it as another user, or with -c and a configuration that names one")
 		return nil
 	}
 	u, err := lookUp(name)

@@ -151,7 +151,7 @@ func (v *service) bound() error {
 	}
 	c := v.plan.conf
 	if c == nil {
-		return nil
+		return v.boundWithout()
 	}
 	if c.Limits.Memory > 0 {
 		debug.SetMemoryLimit(int64(c.Limits.Memory))
@@ -167,6 +167,18 @@ func (v *service) bound() error {
 	v.api.NoteRights()
 	v.warnOfUnreadable()
 	return nil
+}
+
+// boundWithout is bound without a file of -c. As Mosquitto the broker becomes the user that this
+// would become. Else it stays who has started it: the data is where that user's data is.
+func (v *service) boundWithout() error {
+	user := "root"
+	if v.cmd.asMosquitto {
+		user = ""
+	}
+	err := becomeUser(user, v.say)
+	v.api.NoteRights()
+	return err
 }
 
 // warnOfUnreadable tells of files that root has read and that the broker's user
