@@ -132,6 +132,13 @@ func send(t *testing.T, addr, name, payload string, qos byte, retain bool) {
 // after 10 ms. set completes the configuration.
 func join(t *testing.T, n node, remote string, set func(c *bridge.Config)) (stop func()) {
 	t.Helper()
+	_, stop = joined(t, n, remote, set)
+	return stop
+}
+
+// joined is join, and gives the bridge.
+func joined(t *testing.T, n node, remote string, set func(c *bridge.Config)) (b *bridge.Bridge, stop func()) {
+	t.Helper()
 	connected := make(chan struct{}, 1000)
 	c := bridge.Config{
 		Name: "far", ID: n.addr, Servers: []bridge.Server{{Address: remote}}, RemoteClientID: "near." + n.addr, LocalClientID: "local." + remote,
@@ -141,7 +148,7 @@ func join(t *testing.T, n node, remote string, set func(c *bridge.Config)) (stop
 	set(&c)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
-	b := bridge.New(c, n, slog.New(slog.NewTextHandler(t.Output(), nil)))
+	b = bridge.New(c, n, slog.New(slog.NewTextHandler(t.Output(), nil)))
 	go func() {
 		defer close(ended)
 		b.Run(ctx)
@@ -155,7 +162,7 @@ func join(t *testing.T, n node, remote string, set func(c *bridge.Config)) (stop
 			t.Fatal("the bridge does not connect")
 		}
 	}
-	return stop
+	return b, stop
 }
 
 // both crosses everything in both directions.

@@ -113,6 +113,12 @@ func (l *link) agree(remotePresent, localPresent bool) error {
 	}
 	b.freshRemote = b.freshRemote || !remotePresent
 	b.freshLocal = b.freshLocal || !localPresent
+	if !localPresent {
+		b.stats.out.clear()
+	}
+	if !remotePresent {
+		b.stats.in.clear()
+	}
 	switch {
 	case b.freshRemote && b.freshLocal || b.released:
 	case b.freshRemote:

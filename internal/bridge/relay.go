@@ -57,9 +57,7 @@ func (l *link) publishOut(ctx context.Context, p *packet.Publish) error {
 	if qos > 0 {
 		b.lastID.Store(uint32(id))
 	}
-	if !p.Dup {
-		b.stats.sent.Add(1)
-	}
+	b.stats.out.count(&b.stats.sent, p)
 	l.active.Store(time.Now().UnixMilli())
 	if qos == 2 && l.maxQoS < 2 {
 		l.mu.Lock()
@@ -72,6 +70,7 @@ func (l *link) publishOut(ctx context.Context, p *packet.Publish) error {
 		if err := l.remote.write(p); err != nil || qos == 0 {
 			return err
 		}
+		b.stats.out.done(id)
 		return acknowledge(l.local, qos, id, packet.Success)
 	}
 	return l.remote.write(p)
@@ -176,9 +175,7 @@ func (l *link) publishIn(p *packet.Publish) error {
 		b.drop(&b.stats.droppedIn, "in", p, why)
 		return refuse(l.remote, qos, id)
 	}
-	if !p.Dup {
-		b.stats.received.Add(1)
-	}
+	b.stats.in.count(&b.stats.received, p)
 	return l.local.write(p)
 }
 
@@ -223,6 +220,7 @@ func (l *link) answerIn(h packet.Header, body []byte) error {
 	if a.Code >= packet.UnspecifiedError && h.Type != packet.TypePubcomp {
 		l.b.refused("local", a.Code)
 	}
+	l.b.stats.in.acknowledged(h.Type, &a)
 	return l.remote.write(ack(h.Type, a.PacketID, a.Code))
 }
 
@@ -235,6 +233,7 @@ func (l *link) answerOut(h packet.Header, body []byte) error {
 	if a.Code >= packet.UnspecifiedError && h.Type != packet.TypePubcomp {
 		l.b.refused("remote", a.Code)
 	}
+	l.b.stats.out.acknowledged(h.Type, &a)
 	t := h.Type
 	l.mu.Lock()
 	if t == packet.TypePuback && l.lowered[a.PacketID] {

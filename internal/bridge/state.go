@@ -14,9 +14,41 @@ import (
 type stats struct {
 	sent, received, droppedOut, droppedIn, refused atomic.Int64
 
+	out, in underWay
+
 	mu    sync.Mutex
 	state string // guarded by mu
 	err   string // guarded by mu: the latest
+}
+
+// underWay are the packet identifiers of messages that were passed on and not acknowledged. A message is counted when it is
+// passed on for the first time, and its DUP does not say that: it tells that the message was sent to the bridge before, by
+// a connection that may have ended before it was passed on.
+type underWay [1 << 16 / 64]atomic.Uint64
+
+// count counts the message, unless it was passed on before.
+func (u *underWay) count(n *atomic.Int64, p *packet.Publish) {
+	bit := uint64(1) << (p.PacketID % 64)
+	if p.QoS == 0 || u[p.PacketID/64].Or(bit)&bit == 0 || !p.Dup {
+		n.Add(1)
+	}
+}
+
+// done tells that the message with the identifier is acknowledged.
+func (u *underWay) done(id uint16) { u[id/64].And(^(uint64(1) << (id % 64))) }
+
+// acknowledged is told of each acknowledgement. With the last one of a message that is done.
+func (u *underWay) acknowledged(t packet.Type, a *packet.Ack) {
+	if t != packet.TypePubrec || a.Code >= packet.UnspecifiedError {
+		u.done(a.PacketID)
+	}
+}
+
+// clear is for a session that is new.
+func (u *underWay) clear() {
+	for i := range u {
+		u[i].Store(0)
+	}
 }
 
 func (s *stats) set(state string, err error) {
