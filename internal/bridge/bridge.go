@@ -34,6 +34,8 @@ type Bridge struct {
 	next        int // index of the server to try
 	pause       time.Duration
 	pace        pace
+	stuck       first // over which the last connections ended
+	stuckTimes  int   // how many those are
 }
 
 // New makes a bridge of the local broker. A nil log is silence.
@@ -140,6 +142,7 @@ func (b *Bridge) once(ctx context.Context) (ended, again bool) {
 	b.stats.set("disconnected", err)
 	if ctx.Err() == nil {
 		b.log.Warn("a bridge has lost its connection", "server", s.Address, "err", err)
+		b.suspect(l, err)
 	}
 	if !b.c.RoundRobin {
 		b.next = 0 // the first is preferred

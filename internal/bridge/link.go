@@ -32,6 +32,8 @@ type link struct {
 	localList     []packet.SubscribeFilter
 	remoteList    []packet.SubscribeFilter
 	active        atomic.Int64 // when a message passed, in unix ms
+	first         first        // belongs to the reader of the local connection
+	heard         bool         // the remote has acknowledged something; belongs to its reader
 
 	mu      sync.Mutex
 	lowered map[uint16]bool // guarded by mu: QoS 2 messages that went with QoS 1

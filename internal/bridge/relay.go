@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/nightjarmq/nightjar/internal/ration"
 	"github.com/nightjarmq/nightjar/packet"
 )
 
@@ -73,6 +74,7 @@ func (l *link) publishOut(ctx context.Context, p *packet.Publish) error {
 		b.stats.out.done(id)
 		return acknowledge(l.local, qos, id, packet.Success)
 	}
+	l.passedOut(p)
 	return l.remote.write(p)
 }
 
@@ -133,7 +135,7 @@ func (l *link) incoming() error {
 		case packet.TypeDisconnect:
 			var d packet.Disconnect
 			if err = d.Decode(h.Flags, body, l.remote.v); err == nil {
-				err = fmt.Errorf("remote: the broker ends the connection: %v", d.Code)
+				err = farewell(&d)
 			}
 		}
 		if err != nil {
@@ -145,6 +147,14 @@ func (l *link) incoming() error {
 			}
 		}
 	}
+}
+
+// farewell is the DISCONNECT of the remote as an error.
+func farewell(d *packet.Disconnect) error {
+	if d.ReasonString.Set {
+		return fmt.Errorf("remote: the broker ends the connection: %v: %s", d.Code, ration.Cut(d.ReasonString.Value))
+	}
+	return fmt.Errorf("remote: the broker ends the connection: %v", d.Code)
 }
 
 // publishIn passes a message on to the local broker.
@@ -234,6 +244,7 @@ func (l *link) answerOut(h packet.Header, body []byte) error {
 		l.b.refused("remote", a.Code)
 	}
 	l.b.stats.out.acknowledged(h.Type, &a)
+	l.answered()
 	t := h.Type
 	l.mu.Lock()
 	if t == packet.TypePuback && l.lowered[a.PacketID] {

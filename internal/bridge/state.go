@@ -15,6 +15,7 @@ type stats struct {
 	sent, received, droppedOut, droppedIn, refused atomic.Int64
 
 	out, in underWay
+	stuck   atomic.Int64 // see State
 
 	mu    sync.Mutex
 	state string // guarded by mu
@@ -91,6 +92,8 @@ type State struct {
 
 	// Messages since the start.
 	Sent, Received, DroppedOut, DroppedIn, Refused int64
+
+	Stuck int64 // how many connections in a row have ended over one message, if those are too many; else 0
 }
 
 // State tells what the bridge does.
@@ -102,6 +105,7 @@ func (b *Bridge) State() State {
 	now.Queued, now.QueuedBytes = b.local.Queued(b.c.LocalClientID)
 	now.Sent, now.Received, now.Refused = s.sent.Load(), s.received.Load(), s.refused.Load()
 	now.DroppedOut, now.DroppedIn = s.droppedOut.Load(), s.droppedIn.Load()
+	now.Stuck = s.stuck.Load()
 	return now
 }
 
@@ -117,7 +121,7 @@ func (b *Bridge) values(sent, received *int64) []value {
 		{"messages/sent", n(s.Sent)}, {"messages/received", n(s.Received)},
 		{"messages/sent/second", n(s.Sent - *sent)}, {"messages/received/second", n(s.Received - *received)},
 		{"messages/dropped/out", n(s.DroppedOut)}, {"messages/dropped/in", n(s.DroppedIn)},
-		{"messages/refused", n(s.Refused)},
+		{"messages/refused", n(s.Refused)}, {"messages/stuck", n(s.Stuck)},
 	}
 	*sent, *received = s.Sent, s.Received
 	return list

@@ -211,6 +211,7 @@ func (s *Bridges) WriteMetrics(w io.Writer) {
 		counter("dropped", `,direction="out"`, st.DroppedOut)
 		counter("dropped", `,direction="in"`, st.DroppedIn)
 		counter("refused", "", st.Refused)
+		gauge("stuck", st.Stuck)
 		for _, cause := range []string{"queue full", "expired"} {
 			counter("queue_dropped", fmt.Sprintf(",cause=%q", cause), b.Dropped(live[name].block.LocalClientID)[cause])
 		}

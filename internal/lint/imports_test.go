@@ -29,7 +29,7 @@ var mayImport = map[string][]string{
 	"internal/conn": {"packet", "topic", "internal/hub", "internal/message", "internal/ration", "internal/session", "internal/store",
 		"internal/timer", "internal/transport"},
 	"internal/admin":   {"packet", "broker", "github.com/VictoriaMetrics/metrics"},
-	"internal/bridge":  {"packet", "topic"},
+	"internal/bridge":  {"packet", "topic", "internal/ration"},
 	"internal/bridges": {"packet", "topic", "broker", "internal/bridge", "internal/config", "github.com/VictoriaMetrics/metrics"},
 	"internal/bench":   {"packet", "github.com/gobwas/ws"},
 	"cmd/nightjar":     {"internal/cli"},
