@@ -28,9 +28,7 @@ type Client struct {
 
 	mu      sync.Mutex       // guards all below
 	sess    *session.Session // nil while there is no connection
-	ended   bool             // the session is over; the client is in no registry
-	due     bool             // the will is being published; meanwhile no connection comes, and the session does not end
-	pending uint16           // messages that it took and that are not in the store yet; with ended, none is added
+	pending uint32           // copies that it took and that are not in the store yet; with ended, none is added
 	asked   uint32           // the Hub.asked for which subscriptions and queue hold
 	durable store.SessionID  // 0: the session ends with its connection
 	epoch   uint32           // counts connections
@@ -42,6 +40,8 @@ type Client struct {
 	held    *line    // output that waits for the disk; nil while nothing does
 	replays *replays // nil: none
 	turns   uint32   // counts subscriptions and SUBSCRIBEs
+	ended   bool     // the session is over; the client is in no registry
+	due     bool     // the will is being published; meanwhile no connection comes, and the session does not end
 	shares  bool     // the store has, or had, a message of a shared subscription for it
 	waiting int      // messages queued while absent
 	bytes   int      // their size

@@ -258,3 +258,30 @@ func TestIdentifierAsSessionEnds(t *testing.T) {
 		}
 	})
 }
+
+// TestUnfiledByMany: one message comes to a client by as many shared subscriptions as a counter of 16 bits cannot tell from none.
+// While they are on their way to the store it is known that some are.
+func TestUnfiledByMany(t *testing.T) {
+	const most = 1 << 16
+	s := store.NewMemory()
+	id := s.NewSession()
+	recs := []store.Record{&store.SessionOpened{Session: id, Epoch: 1, ClientID: "c", Expiry: NeverExpires, Time: 1_000_000}}
+	for i := range most {
+		recs = append(recs, &store.Subscribed{Session: id, Filter: fmt.Sprintf("$share/%d/t", i), Options: packet.Options{QoS: 1}})
+	}
+	recs = append(recs, &store.SessionClosed{Session: id, Expiry: NeverExpires, Time: 1_000_000})
+	if _, err := s.Submit(recs...); err != nil {
+		t.Fatal(err)
+	}
+	d := &during{Store: s, session: id}
+	a := newAway(t, d, Limits{})
+	asked, unfiled := false, false
+	d.do = func() { asked, unfiled = true, a.Find("c").unfiled() }
+	a.publish(t, "0", 0)
+	if !asked || !unfiled || a.Find("c").unfiled() {
+		t.Errorf("asked: %t; on their way: %t, and then: %t", asked, unfiled, a.Find("c").unfiled())
+	}
+	if st := s.Stats(); st.Queued != most {
+		t.Errorf("%d copies are in the store, want %d", st.Queued, most)
+	}
+}
