@@ -2,6 +2,7 @@ package disk
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -10,10 +11,12 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 	"go.uber.org/goleak"
@@ -38,11 +41,8 @@ func (f *faults) MaybeError(op errorfs.Op) error {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	switch op.Kind {
-	case errorfs.OpFileSync, errorfs.OpFileSyncData, errorfs.OpFileSyncTo:
-		if !f.syncs {
-			return nil
-		}
+	if isSync(op) && !f.syncs {
+		return nil
 	}
 	f.seen++
 	if f.at == 0 || f.seen != f.at && !(f.lasts && f.seen > f.at) {
@@ -52,6 +52,10 @@ func (f *faults) MaybeError(op errorfs.Op) error {
 		f.hit = fmt.Sprintf("%d %s", op.Kind, op.Path)
 	}
 	return f.err
+}
+
+func isSync(op errorfs.Op) bool {
+	return op.Kind == errorfs.OpFileSync || op.Kind == errorfs.OpFileSyncData || op.Kind == errorfs.OpFileSyncTo
 }
 
 func (f *faults) String() string { return "faults" }
@@ -296,6 +300,64 @@ func TestOpenOnFullDisk(t *testing.T) {
 	}
 	if err != nil {
 		t.Error(err)
+	}
+}
+
+// TestFailureBeforeRunning: what Pebble does in the background fails when all has been read and the store does not run yet. Open
+// fails, in time, with that, and the next start has everything.
+func TestFailureBeforeRunning(t *testing.T) {
+	for name, fails := range map[string]func(op errorfs.Op) bool{
+		"to make a table":  func(op errorfs.Op) bool { return op.Kind == errorfs.OpCreate && strings.HasSuffix(op.Path, ".sst") },
+		"to write a table": func(op errorfs.Op) bool { return op.Kind == errorfs.OpFileWrite && strings.HasSuffix(op.Path, ".sst") },
+		"to sync a table":  func(op errorfs.Op) bool { return isSync(op) && strings.HasSuffix(op.Path, ".sst") },
+		"to write the manifest": func(op errorfs.Op) bool {
+			return op.Kind == errorfs.OpFileWrite && strings.Contains(op.Path, "MANIFEST")
+		},
+		"to sync the manifest": func(op errorfs.Op) bool { return isSync(op) && strings.Contains(op.Path, "MANIFEST") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			mem := vfs.NewMem()
+			s := mustOpen(t, "data", smallOptions(mem))
+			h := newHistory(s, rand.New(rand.NewPCG(9, 9)))
+			var last store.Ticket
+			for range 20 {
+				var err error
+				if last, err = h.submit(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			var read atomic.Bool
+			o := smallOptions(errorfs.Wrap(mem, errorfs.InjectorFunc(func(op errorfs.Op) error {
+				if read.Load() && fails(op) {
+					return syscall.EIO
+				}
+				return nil
+			})))
+			o.Progress = func(int, int) {
+				read.Store(true)
+				if err := s.db.Set(keyVersion, binary.BigEndian.AppendUint64(nil, version), pebble.Sync); err != nil {
+					t.Error(err)
+				}
+				if _, err := s.db.AsyncFlush(); err != nil {
+					t.Error(err)
+				}
+				<-s.fenced
+			}
+			s = newStore("data", o)
+			if err := s.open(); !errors.Is(err, syscall.EIO) {
+				t.Errorf("open: %v", err)
+			}
+			again, err := h.check(smallOptions(mem), last, last)
+			if err == nil {
+				err = again.Close()
+			}
+			if err != nil {
+				t.Errorf("opened again: %v", err)
+			}
+		})
 	}
 }
 
