@@ -90,6 +90,17 @@ func (l *load) isFor(broker string) bool {
 	return true
 }
 
+// arguments are those of nightjar bench, without the address.
+func (l *load) arguments() string {
+	switch {
+	case l.secure:
+		return l.args + " --url mqtts://..."
+	case l.web:
+		return l.args + " --url ws://..."
+	}
+	return l.args
+}
+
 func loads() []load {
 	return []load{
 		{name: "pair-q0", args: "pair -n 200000", floor: true},

@@ -17,11 +17,12 @@ type table struct {
 	rows   []string
 	values map[cell][]float64
 	self   map[cell][]float64 // what making the load cost
+	args   map[string]string  // of nightjar bench, by row
 	faults map[cell]string
 }
 
 func newTable() *table {
-	return &table{values: make(map[cell][]float64), self: make(map[cell][]float64), faults: make(map[cell]string)}
+	return &table{values: make(map[cell][]float64), self: make(map[cell][]float64), args: make(map[string]string), faults: make(map[cell]string)}
 }
 
 func (t *table) put(row, broker string, v float64) {
@@ -50,6 +51,7 @@ func (t *table) add(l *load, broker string, r *report, err error) {
 			t.put(row+": CPU µs", broker, s.Server.PerUnit)
 			k := cell{row + ": CPU µs", broker}
 			t.self[k] = append(t.self[k], s.Self.PerUnit)
+			t.args[k.row] = l.arguments()
 		}
 		kept := idle && s.Name != "silence" || s.Name == "set" || s.Name == "store" || s.Name == "subscribe"
 		if kept {
@@ -115,12 +117,12 @@ func (t *table) render(brokers []contender, rounds int) string {
 // renderSelf sets what the load cost beside what it cost to make.
 func (t *table) renderSelf(b *strings.Builder) {
 	b.WriteString("\nWhat the same loads cost the broker, and what they cost `nightjar bench`, each in CPU µs:\n\n" +
-		"| load | nightjar | bench | mosquitto | bench |\n|---|---|---|---|---|\n")
+		"| load | `nightjar bench ...` | nightjar | bench | mosquitto | bench |\n|---|---|---|---|---|---|\n")
 	for _, row := range t.rows {
 		if len(t.self[cell{row, ours}]) == 0 {
 			continue
 		}
-		fmt.Fprintf(b, "| %s |", strings.TrimSuffix(row, ": CPU µs"))
+		fmt.Fprintf(b, "| %s | `%s` |", strings.TrimSuffix(row, ": CPU µs"), t.args[row])
 		for _, c := range []string{ours, baseline} {
 			for _, of := range []map[cell][]float64{t.values, t.self} {
 				if v := of[cell{row, c}]; len(v) > 0 {
