@@ -186,7 +186,7 @@ func TestLedgerSeesEveryFault(t *testing.T) {
 			messages = append(messages, bytes.Clone(s.frame[s.payloadAt:]))
 		}
 		for _, m := range c.arrive(messages) {
-			g.arrived(to, []byte(c.topic), m, false)
+			g.arrived(to, []byte(c.topic), m, 0)
 		}
 		got := [4]int64{g.delivered, g.duplicated, g.disordered, g.bad}
 		if want := [4]int64{c.want.delivered, c.want.duplicated, c.want.disordered, c.want.bad}; got != want {
@@ -224,7 +224,7 @@ func FuzzLink(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte, framed bool, cut byte) {
 		l := &link{e: &engine{}, fd: -1, state: ready, connect: packet.Connect{Version: packet.V5}}
 		l.onReady = func(*link) {}
-		l.onMessage = func(*link, []byte, []byte, bool) {}
+		l.onMessage = func(*link, []byte, []byte, byte) {}
 		if framed {
 			l.ws = newFraming()
 		}

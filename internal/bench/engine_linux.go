@@ -84,7 +84,7 @@ func (e *engine) add(l *link) error {
 		e.links = append(e.links, make([]*link, max(1024, len(e.links)))...)
 	}
 	e.links[l.fd] = l
-	ev := syscall.EpollEvent{Events: syscall.EPOLLIN | syscall.EPOLLOUT | edgeTriggered, Fd: int32(l.fd)}
+	ev := syscall.EpollEvent{Events: syscall.EPOLLIN | syscall.EPOLLOUT | syscall.EPOLLRDHUP | edgeTriggered, Fd: int32(l.fd)}
 	return os.NewSyscallError("epoll_ctl", syscall.EpollCtl(e.ep, syscall.EPOLL_CTL_ADD, l.fd, &ev))
 }
 
@@ -146,8 +146,8 @@ func (e *engine) turn(ctx context.Context, longest time.Duration) error {
 		if ev.Events&(syscall.EPOLLOUT|broken) != 0 {
 			e.writable(l, ev.Events&broken != 0)
 		}
-		if ev.Events&(syscall.EPOLLIN|broken) != 0 && l.state != closed && l.state != dialling {
-			l.readable()
+		if ev.Events&(syscall.EPOLLIN|syscall.EPOLLRDHUP|broken) != 0 && l.state != closed && l.state != dialling {
+			l.readable(ev.Events&(syscall.EPOLLRDHUP|broken) != 0)
 		}
 	}
 	if e.now >= e.nextCall {

@@ -9,15 +9,20 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/nightjarmq/nightjar/packet"
 )
 
-// faulty is a broker for one subscriber and any number of publishers of QoS 0, which does to each message what fault says.
+// faulty is a broker for one subscriber and any number of publishers, which does to each message what fault says. It
+// acknowledges nothing that is not said.
 type faulty struct {
-	fault func(n int, frame []byte) [][]byte // of the nth PUBLISH; what the subscriber gets
+	fault   func(n int, frame []byte) [][]byte // of the nth PUBLISH; what the subscriber gets
+	hangsUp int                                // behind which message the subscriber's connection ends
+	grants  byte                               // to each subscription
+	answer  packet.Type                        // to each PUBLISH; 0: none
 
 	mu  sync.Mutex
 	n   int
@@ -73,10 +78,19 @@ func (f *faulty) packet(c net.Conn, kind packet.Type, frame, body []byte) {
 		answers = [][]byte{{0x20, 2, 0, 0}}
 	case packet.TypeSubscribe:
 		f.sub = c
-		answers = [][]byte{{0x90, 3, body[0], body[1], 0}}
+		answers = [][]byte{{0x90, 3, body[0], body[1], f.grants}}
 	case packet.TypePublish:
 		f.n++
 		to, answers = f.sub, f.fault(f.n, bytes.Clone(frame))
+		if f.answer != 0 {
+			at := 2 + int(binary.BigEndian.Uint16(body))
+			c.Write(packet.AppendAck(nil, f.answer, binary.BigEndian.Uint16(body[at:])))
+		}
+		if f.n == f.hangsUp {
+			raw, _ := to.(*net.TCPConn).SyscallConn()
+			raw.Control(func(fd uintptr) { syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_CORK, 1) })
+			defer to.Close() // in the segment that holds the message
+		}
 	}
 	for _, a := range answers {
 		to.Write(a)
@@ -117,6 +131,15 @@ func TestFaultyBroker(t *testing.T) {
 			binary.BigEndian.PutUint32(bad[len(bad)-64+atNumber:], 1e6)
 			return only(n, [][]byte{b, bad}, b)
 		}, counts{delivered: messages, foreign: 1}},
+		"raises the QoS": {func(n int, b []byte) [][]byte {
+			p, err := packet.Decode(header(b), b[header(b).Size:], packet.V311)
+			if err != nil {
+				panic(err)
+			}
+			m := p.(*packet.Publish)
+			m.QoS, m.PacketID = 1, 1
+			return only(n, [][]byte{m.Append(nil, packet.V311)}, b)
+		}, counts{delivered: messages - 1, lost: 1, foreign: 1}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel() // what is lost is waited for
@@ -141,4 +164,50 @@ func TestFaultyBroker(t *testing.T) {
 			}
 		})
 	}
+}
+
+func header(frame []byte) packet.Header {
+	h, _, _ := packet.ReadHeader(frame)
+	return h
+}
+
+// An end that comes together with the last message is seen.
+func TestHangUpBehindMessage(t *testing.T) {
+	f := &faulty{fault: func(_ int, b []byte) [][]byte { return [][]byte{b} }, hangsUp: 30}
+	r, err := Run(t.Context(), Options{Scenario: "pair", URL: f.serve(t), Connections: 1, Messages: 100, Quiet: time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := &r.Steps[0]; s.Broken != 1 || s.Delivered != 20 || r.Clean() {
+		t.Errorf("%d connections broken, %d messages delivered, clean: %v", s.Broken, s.Delivered, r.Clean())
+	}
+}
+
+// A broker that does less than is asked of it is not measured as if it did all.
+func TestCheapBroker(t *testing.T) {
+	all := func(_ int, b []byte) [][]byte { return [][]byte{b} }
+	t.Run("grants less", func(t *testing.T) {
+		_, err := Run(t.Context(), Options{Scenario: "pair", URL: (&faulty{fault: all}).serve(t), Connections: 1, QoS: 1, Quiet: time.Minute})
+		if err == nil || !strings.Contains(err.Error(), "grants QoS 0 to a subscription of QoS 1") {
+			t.Error(err)
+		}
+	})
+	for name, f := range map[string]*faulty{
+		"PUBCOMP for PUBLISH": {fault: all, grants: 2, answer: packet.TypePubcomp},
+		"PUBACK for QoS 2":    {fault: all, grants: 2, answer: packet.TypePuback},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, err := Run(t.Context(), Options{Scenario: "pair", URL: f.serve(t), Connections: 1, Messages: 10, QoS: 2, Quiet: time.Second})
+			if err == nil && r.Clean() {
+				t.Error("the run is called clean")
+			}
+		})
+	}
+	t.Run("PUBREC for QoS 1", func(t *testing.T) {
+		f := &faulty{fault: all, grants: 1, answer: packet.TypePubrec}
+		r, err := Run(t.Context(), Options{Scenario: "pair", URL: f.serve(t), Connections: 1, Messages: 10, QoS: 1, Quiet: time.Second})
+		if err == nil && r.Clean() {
+			t.Error("the run is called clean")
+		}
+	})
 }

@@ -82,6 +82,7 @@ func (g *ledger) stream(from *link, topic string, qos byte, retain bool, copies 
 		s.idAt = h.Size + 2 + len(topic)
 	}
 	g.streams = append(g.streams, s)
+	from.qos = qos
 	return s
 }
 
@@ -120,7 +121,7 @@ func (g *ledger) shares(l, of *link) {
 }
 
 // arrived checks a message and enters it.
-func (g *ledger) arrived(l *link, topic, payload []byte, dup bool) {
+func (g *ledger) arrived(l *link, topic, payload []byte, flags byte) {
 	if len(payload) != checkSize+len(g.fill) || binary.BigEndian.Uint64(payload) != g.run {
 		g.bad++
 		return
@@ -133,11 +134,11 @@ func (g *ledger) arrived(l *link, topic, payload []byte, dup bool) {
 		return
 	}
 	s, r := g.streams[id], &l.receipts[i]
-	if n >= s.sent || s.topic != string(topic) || !bytes.Equal(payload[checkSize:], g.fill) {
+	if n >= s.sent || flags>>1&3 != s.qos || s.topic != string(topic) || !bytes.Equal(payload[checkSize:], g.fill) {
 		g.bad++
 		return
 	}
-	if dup {
+	if flags&8 != 0 { // DUP
 		g.resent++
 	}
 	if r.had[n>>6]&(1<<(n&63)) != 0 {

@@ -41,12 +41,14 @@ type link struct {
 	tls  *tls.Conn
 	pipe *tlsPipe
 
-	window  int // Receive Maximum of the broker
+	window  int  // Receive Maximum of the broker
+	qos     byte // of what it publishes
 	lastID  uint16
-	unacked []uint64         // packet identifiers in use, a bit each; nil before the first
+	unacked idSet            // in use
+	half    idSet            // in use, and the broker has sent PUBREC
 	sentAt  map[uint16]int64 // when each packet was sent; nil: nobody asks
 
-	onMessage func(l *link, topic, payload []byte, dup bool)
+	onMessage func(l *link, topic, payload []byte, flags byte) // flags are those of PUBLISH
 	onAck     func(l *link, id uint16, code packet.Code)
 	onReady   func(l *link)
 	onEnd     func(l *link, err error)
@@ -92,7 +94,7 @@ func (l *link) fail(err error) {
 func (l *link) shut() {
 	l.state = closed
 	l.e.drop(l)
-	l.in, l.out, l.wire, l.unacked, l.sent = nil, nil, nil, nil, 0
+	l.in, l.out, l.wire, l.unacked, l.half, l.sent = nil, nil, nil, nil, nil, 0
 }
 
 // disconnect says goodbye and closes.
@@ -162,8 +164,8 @@ func (l *link) flush() {
 // idle says that a link is not worth keeping memory for: what it sent was small.
 func (l *link) idle() bool { return l.e.frugal && cap(l.wire) <= 4096 }
 
-// readable takes what the socket has.
-func (l *link) readable() {
+// readable takes what the socket has, the end of the stream included: no other event will tell of it.
+func (l *link) readable(ended bool) {
 	var src io.Reader = (*socket)(l)
 	if l.tls != nil {
 		src = l.tls
@@ -180,7 +182,7 @@ func (l *link) readable() {
 			l.fail(errors.New("the broker closed the connection"))
 		case err != nil:
 			l.fail(fmt.Errorf("read: %w", err))
-		case l.tls == nil && n < len(l.e.buf):
+		case l.tls == nil && n < len(l.e.buf) && !ended:
 			return
 		}
 	}
@@ -236,16 +238,10 @@ func (l *link) packet(h packet.Header, body []byte) error {
 		return l.publish(h.Flags, body)
 	case packet.TypePuback, packet.TypePubcomp, packet.TypePubrec, packet.TypePubrel:
 		id, code, err := readAck(h, body, v)
-		switch {
-		case err != nil:
+		if err != nil {
 			return err
-		case h.Type == packet.TypePubrel:
-			l.ack(packet.TypePubcomp, id)
-		case h.Type == packet.TypePubrec && !code.Failed():
-			l.ack(packet.TypePubrel, id)
-		default:
-			return l.acknowledged(id, code)
 		}
+		return l.acknowledgement(h.Type, id, code)
 	case packet.TypeConnack:
 		return l.connack(h, body)
 	case packet.TypeSuback:
@@ -256,6 +252,29 @@ func (l *link) packet(h packet.Header, body []byte) error {
 			return err
 		}
 		return fmt.Errorf("the broker disconnects: %v", d.Code)
+	}
+	return nil
+}
+
+// acknowledgement goes on with a message in either direction, if it is time for the packet.
+func (l *link) acknowledgement(t packet.Type, id uint16, code packet.Code) error {
+	switch {
+	case t == packet.TypePubrel:
+		l.ack(packet.TypePubcomp, id)
+		return nil
+	case !l.unacked.has(id):
+		return fmt.Errorf("%w: it acknowledges packet %d, which was not sent", errPeer, id)
+	case t == packet.TypePuback && l.qos != 1, t == packet.TypePubrec && l.qos != 2, t == packet.TypePubcomp && !l.half.has(id):
+		return fmt.Errorf("%w: %v is no answer to packet %d, of QoS %d", errPeer, t, id, l.qos)
+	case t == packet.TypePubrec && !code.Failed():
+		l.half.put(id)
+		l.ack(packet.TypePubrel, id)
+		return nil
+	}
+	l.unacked.take(id)
+	l.half.take(id)
+	if l.onAck != nil {
+		l.onAck(l, id, code)
 	}
 	return nil
 }
@@ -314,7 +333,7 @@ func (l *link) publish(flags byte, body []byte) error {
 		at += n + int(size)
 	}
 	if l.onMessage != nil {
-		l.onMessage(l, topic, body[at:], flags&8 != 0)
+		l.onMessage(l, topic, body[at:], flags)
 	}
 	return nil
 }
@@ -356,41 +375,48 @@ func (l *link) suback(h packet.Header, body []byte) error {
 	if err := ack.Decode(h.Flags, body, l.connect.Version); err != nil {
 		return err
 	}
-	for _, code := range ack.Codes {
-		if code.Failed() {
+	asked := l.filters[l.confirmed:]
+	if l.state != subscribing || ack.PacketID != l.subscribe || len(ack.Codes) > len(asked) {
+		return fmt.Errorf("%w: a SUBACK that was not asked for", errPeer)
+	}
+	for i, code := range ack.Codes {
+		switch {
+		case code.Failed():
 			return fmt.Errorf("the broker refuses the subscription: %v", code)
+		case byte(code) != asked[i].QoS:
+			return fmt.Errorf("the broker grants QoS %d to a subscription of QoS %d", code, asked[i].QoS)
 		}
 	}
 	l.confirmed += len(ack.Codes)
-	if l.state != subscribing || ack.PacketID != l.subscribe || l.confirmed > len(l.filters) {
-		return fmt.Errorf("%w: a SUBACK that was not asked for", errPeer)
-	}
 	l.subscribeMore()
 	return nil
 }
 
 // newID returns a packet identifier that is not in use. The caller keeps to the window, so that there is one.
 func (l *link) newID() uint16 {
-	if l.unacked == nil {
-		l.unacked = make([]uint64, 1<<16/64)
-	}
 	for {
 		l.lastID++
-		word, bit := &l.unacked[l.lastID>>6], uint64(1)<<(l.lastID&63)
-		if l.lastID != 0 && *word&bit == 0 {
-			*word |= bit
+		if l.lastID != 0 && !l.unacked.has(l.lastID) {
+			l.unacked.put(l.lastID)
 			return l.lastID
 		}
 	}
 }
 
-func (l *link) acknowledged(id uint16, code packet.Code) error {
-	if l.unacked == nil || l.unacked[id>>6]&(1<<(id&63)) == 0 {
-		return fmt.Errorf("%w: it acknowledges packet %d, which was not sent", errPeer, id)
+// idSet is a set of packet identifiers, a bit each; nil before the first.
+type idSet []uint64
+
+func (s idSet) has(id uint16) bool { return s != nil && s[id>>6]&(1<<(id&63)) != 0 }
+
+func (s *idSet) put(id uint16) {
+	if *s == nil {
+		*s = make(idSet, 1<<16/64)
 	}
-	l.unacked[id>>6] &^= 1 << (id & 63)
-	if l.onAck != nil {
-		l.onAck(l, id, code)
+	(*s)[id>>6] |= 1 << (id & 63)
+}
+
+func (s idSet) take(id uint16) {
+	if s != nil {
+		s[id>>6] &^= 1 << (id & 63)
 	}
-	return nil
 }

@@ -121,9 +121,9 @@ func (r *run) shared() error {
 		} else {
 			g.shares(l, subs[0])
 		}
-		l.onMessage = func(l *link, topic, payload []byte, dup bool) {
+		l.onMessage = func(l *link, topic, payload []byte, flags byte) {
 			was := g.delivered
-			g.arrived(l, topic, payload, dup)
+			g.arrived(l, topic, payload, flags)
 			got[i] += g.delivered - was
 		}
 	}
