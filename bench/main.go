@@ -1,5 +1,5 @@
 // Command bench measures Nightjar beside the brokers that this machine has: Debian's mosquitto, and mochi-mqtt from this
-// module. It starts each broker anew for each load, lets them take turns, so that whatever else the machine does falls on
+// module. It starts each broker anew for each load, lets them take turns in an order of chance, so that whatever else the machine does falls on
 // all alike, and writes the medians and their ratios into docs/benchmarks.md.
 //
 //	go run . -rounds 3
@@ -10,6 +10,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -51,8 +52,8 @@ func measure(ctx context.Context, rounds int, only, out string, growing bool) er
 			if only != "" && !strings.Contains(","+only+",", ","+l.name+",") {
 				continue
 			}
-			for i := range w.brokers {
-				b := &w.brokers[(i+round)%len(w.brokers)]
+			for _, i := range rand.Perm(len(w.brokers)) {
+				b := &w.brokers[i]
 				if !l.isFor(b.name) {
 					continue
 				}
@@ -90,13 +91,10 @@ func (l *load) isFor(broker string) bool {
 	return true
 }
 
-// arguments are those of nightjar bench, without the address.
+// arguments are those of nightjar bench.
 func (l *load) arguments() string {
-	switch {
-	case l.secure:
-		return l.args + " --url mqtts://..."
-	case l.web:
-		return l.args + " --url ws://..."
+	if l.secure || l.web {
+		return l.args + " --url " + l.url("...")
 	}
 	return l.args
 }
@@ -137,8 +135,9 @@ func loads() []load {
 
 // contender is a broker.
 type contender struct {
-	name string
-	argv []string
+	name    string
+	argv    []string
+	version string // "": of this repository
 }
 
 const (
@@ -155,7 +154,7 @@ type workshop struct {
 	brokers  []contender
 }
 
-// prepare builds the programs and writes their configurations.
+// prepare builds the programs.
 func prepare(ctx context.Context, dir string) (*workshop, error) {
 	w := &workshop{dir: dir, nightjar: filepath.Join(dir, "nightjar")}
 	for _, b := range [][]string{
@@ -171,41 +170,25 @@ func prepare(ctx context.Context, dir string) (*workshop, error) {
 	if err := writeCertificate(dir); err != nil {
 		return nil, fmt.Errorf("make a certificate: %w", err)
 	}
-	listeners := `listener 18830 127.0.0.1
-listener 18831 127.0.0.1
-protocol websockets
-listener 18832 127.0.0.1
-certfile cert.pem
-keyfile key.pem
-allow_anonymous true
-max_queued_messages 0
-max_inflight_messages 1000
-set_tcp_nodelay true
-log_type error
-connection_messages false
-`
-	if os.Getuid() == 0 {
-		listeners += "user root\n" // else a broker gives up the right to read its own folder
+	if err := os.WriteFile(filepath.Join(dir, "access.acl"), []byte("topic readwrite #\npattern readwrite users/%u/#\n"), 0o644); err != nil {
+		return nil, err
 	}
-	for name, text := range map[string]string{
-		"memory.conf":  listeners + "persistence false\n",
-		"access.conf":  listeners + "persistence false\nacl_file access.acl\n",
-		"access.acl":   "topic readwrite #\npattern readwrite users/%u/#\n",
-		"durable.conf": listeners + "persistence true\npersistence_location ./data/\nlistener 18833 127.0.0.1\nprotocol http_api\n",
-	} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
-			return nil, err
-		}
+	mochi, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Version}}", "github.com/mochi-mqtt/server/v2").Output()
+	if err != nil {
+		return nil, fmt.Errorf("ask for the version of mochi: %w", err)
 	}
 	w.brokers = []contender{
-		{ours, []string{w.nightjar, "serve", "-c", "memory.conf"}},
-		{"nightjar with permissions", []string{w.nightjar, "serve", "-c", "access.conf"}},
-		{durableName, []string{w.nightjar, "serve", "-c", "durable.conf"}},
-		{mochiName, []string{filepath.Join(dir, "mochi"), "-tcp", tcpAddress}},
+		{name: ours, argv: []string{w.nightjar, "serve", "-c", "memory.conf"}},
+		{name: "nightjar with permissions", argv: []string{w.nightjar, "serve", "-c", "access.conf"}},
+		{name: durableName, argv: []string{w.nightjar, "serve", "-c", "durable.conf"}},
+		{name: mochiName, argv: []string{filepath.Join(dir, "mochi"), "-tcp", tcpAddress}, version: strings.TrimSpace(string(mochi))},
+		{name: floorName, argv: []string{filepath.Join(dir, "floor"), "-tcp", tcpAddress}},
 	}
-	w.brokers = append(w.brokers, contender{floorName, []string{filepath.Join(dir, "floor"), "-tcp", tcpAddress}})
 	if mosquitto := find("mosquitto", "/usr/sbin/mosquitto"); mosquitto != "" {
-		w.brokers = append(w.brokers, contender{baseline, []string{mosquitto, "-c", "memory.conf"}})
+		help, _ := exec.CommandContext(ctx, mosquitto, "-h").Output() // it ends with an error
+		line, _, _ := strings.Cut(string(help), "\n")
+		version := strings.TrimPrefix(line, "mosquitto version ")
+		w.brokers = append(w.brokers, contender{name: baseline, argv: []string{mosquitto, "-c", "memory.conf"}, version: version})
 	}
 	return w, nil
 }

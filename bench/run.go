@@ -32,16 +32,24 @@ type report struct {
 }
 
 type step struct {
-	Name       string
-	Lost       int64
-	Duplicated int64
-	Disordered int64
-	Foreign    int64
-	Broken     int
-	Latency    *latency `json:"latency_us"`
-	AckLatency *latency `json:"ack_latency_us"`
-	Server     process
-	Self       process
+	Name           string
+	Lost           int64
+	Duplicated     int64
+	Disordered     int64
+	Foreign        int64
+	Unacknowledged int64
+	Refused        int64
+	Broken         int64
+	Latency        *latency `json:"latency_us"`
+	AckLatency     *latency `json:"ack_latency_us"`
+	Late           *latency `json:"late_us"`
+	Server         process
+	Self           process
+}
+
+// faults counts what went wrong.
+func (s *step) faults() int64 {
+	return s.Lost + s.Duplicated + s.Disordered + s.Foreign + s.Unacknowledged + s.Refused + s.Broken
 }
 
 type latency struct{ P50, P99 float64 }
@@ -49,6 +57,9 @@ type latency struct{ P50, P99 float64 }
 type process struct {
 	PerUnit  float64 `json:"cpu_us_per_unit"`
 	PerUnitB float64 `json:"rss_per_unit"`
+	RSS      int64   // bytes, at the end
+	Growth   int64   `json:"rss_growth"`
+	Peak     int64   `json:"rss_peak"`
 }
 
 // run starts a broker, puts the load on it, and ends it.
@@ -58,10 +69,13 @@ func (w *workshop) run(ctx context.Context, b *contender, l *load) (*report, err
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	for _, name := range []string{"memory.conf", "access.conf", "access.acl", "durable.conf", "cert.pem", "key.pem"} {
+	for _, name := range []string{"access.acl", "cert.pem", "key.pem"} {
 		if err := os.Symlink(filepath.Join(w.dir, name), filepath.Join(dir, name)); err != nil {
 			return nil, err
 		}
+	}
+	if err := configure(dir, l); err != nil {
+		return nil, err
 	}
 	if err := os.Mkdir(filepath.Join(dir, "data"), 0o700); err != nil {
 		return nil, err
@@ -89,7 +103,7 @@ func (w *workshop) run(ctx context.Context, b *contender, l *load) (*report, err
 		}
 	}
 	defer end()
-	if err := awaitPort(ctx, tcpAddress, ended); err != nil {
+	if err := awaitPort(ctx, l.address(), ended); err != nil {
 		return nil, fmt.Errorf("%w: %s", err, &said)
 	}
 	r, err := w.load(ctx, l, broker.Process.Pid)
@@ -103,6 +117,60 @@ func (w *workshop) run(ctx context.Context, b *contender, l *load) (*report, err
 		}
 	}
 	return r, err
+}
+
+// configure writes the configurations of the brokers, with no listener that the load does not need: one for WebSocket costs
+// mosquitto something for every message. It does not start without one for TCP.
+func configure(dir string, l *load) error {
+	common := "listener 18830 127.0.0.1\n"
+	switch {
+	case l.web:
+		common += "listener 18831 127.0.0.1\nprotocol websockets\n"
+	case l.secure:
+		common += "listener 18832 127.0.0.1\ncertfile cert.pem\nkeyfile key.pem\n"
+	}
+	common += `allow_anonymous true
+max_queued_messages 0
+max_inflight_messages 1000
+set_tcp_nodelay true
+log_type error
+connection_messages false
+`
+	if os.Getuid() == 0 {
+		common += "user root\n" // else a broker gives up the right to read its own folder
+	}
+	for name, text := range map[string]string{
+		"memory.conf":  common + "persistence false\n",
+		"access.conf":  common + "persistence false\nacl_file access.acl\n",
+		"durable.conf": common + "persistence true\npersistence_location ./data/\nlistener 18833 127.0.0.1\nprotocol http_api\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// address is where the brokers listen for the load.
+func (l *load) address() string {
+	switch {
+	case l.web:
+		return webAddress
+	case l.secure:
+		return tlsAddress
+	}
+	return tcpAddress
+}
+
+// url is that of the broker.
+func (l *load) url(address string) string {
+	switch {
+	case l.web:
+		return "ws://" + address
+	case l.secure:
+		return "mqtts://" + address
+	}
+	return "mqtt://" + address
 }
 
 // fsyncs asks a broker how many microseconds the fsyncs took that it has made since it started.
@@ -166,15 +234,8 @@ func quantile(h []bucket, q float64) float64 {
 }
 
 func (w *workshop) load(ctx context.Context, l *load, pid int) (*report, error) {
-	url := "mqtt://" + tcpAddress
-	switch {
-	case l.secure:
-		url = "mqtts://" + tlsAddress
-	case l.web:
-		url = "ws://" + webAddress
-	}
 	args := append([]string{"bench"}, strings.Fields(l.args)...)
-	args = append(args, "--url", url, "--insecure", "--json", "--quiet", "5s", "--pid", strconv.Itoa(pid))
+	args = append(args, "--url", l.url(l.address()), "--insecure", "--json", "--quiet", "5s", "--pid", strconv.Itoa(pid))
 	var out, said bytes.Buffer
 	cmd := exec.CommandContext(ctx, w.nightjar, args...)
 	cmd.Stdout, cmd.Stderr = &out, &said

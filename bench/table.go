@@ -18,11 +18,11 @@ type table struct {
 	values map[cell][]float64
 	self   map[cell][]float64 // what making the load cost
 	args   map[string]string  // of nightjar bench, by row
-	faults map[cell]string
+	faults map[cell]int64     // of the worst round, in the first row of a step
 }
 
 func newTable() *table {
-	return &table{values: make(map[cell][]float64), self: make(map[cell][]float64), args: make(map[string]string), faults: make(map[cell]string)}
+	return &table{values: make(map[cell][]float64), self: make(map[cell][]float64), args: make(map[string]string), faults: make(map[cell]int64)}
 }
 
 func (t *table) put(row, broker string, v float64) {
@@ -47,11 +47,18 @@ func (t *table) add(l *load, broker string, r *report, err error) {
 			row += ", " + s.Name
 		}
 		idle := strings.HasPrefix(l.name, "idle")
-		if !idle {
-			t.put(row+": CPU µs", broker, s.Server.PerUnit)
-			k := cell{row + ": CPU µs", broker}
-			t.self[k] = append(t.self[k], s.Self.PerUnit)
-			t.args[k.row] = l.arguments()
+		first := cell{row + ": CPU µs", broker}
+		switch {
+		case !idle:
+			t.put(first.row, broker, s.Server.PerUnit)
+			t.self[first] = append(t.self[first], s.Self.PerUnit)
+			t.args[first.row] = l.arguments()
+		case i == 0:
+			first.row = row + ": MB before"
+			t.put(first.row, broker, float64(s.Server.RSS-s.Server.Growth)/1e6)
+		case i == len(r.Steps)-1:
+			first.row = row + ": MB at most"
+			t.put(first.row, broker, float64(s.Server.Peak)/1e6)
 		}
 		kept := idle && s.Name != "silence" || s.Name == "set" || s.Name == "store" || s.Name == "subscribe"
 		if kept {
@@ -60,6 +67,7 @@ func (t *table) add(l *load, broker string, r *report, err error) {
 		if s.Latency != nil && strings.HasPrefix(l.name, "paced") {
 			t.put(row+": p50 µs", broker, s.Latency.P50)
 			t.put(row+": p99 µs", broker, s.Latency.P99)
+			t.put(row+": sent late, p99 µs", broker, s.Late.P99)
 		}
 		if a := s.AckLatency; a != nil {
 			t.put(row+": PUBACK p50 µs", broker, a.P50)
@@ -70,9 +78,7 @@ func (t *table) add(l *load, broker string, r *report, err error) {
 			t.put(row+": fsync p99 µs", broker, f.P99)
 			t.put(row+": PUBACK p99 in fsyncs (p99)", broker, s.AckLatency.P99/f.P99)
 		}
-		if s.Lost+s.Duplicated+s.Disordered+s.Foreign > 0 || s.Broken > 0 {
-			t.faults[cell{row + ": CPU µs", broker}] = fmt.Sprintf("!%d", s.Lost+s.Duplicated+s.Disordered+s.Foreign+int64(s.Broken))
-		}
+		t.faults[first] = max(t.faults[first], s.faults())
 	}
 }
 
@@ -86,9 +92,10 @@ func median(v []float64) float64 {
 
 func (t *table) render(brokers []contender, rounds int) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "Measured on %s: %s. Medians of up to %d rounds; in brackets the ratio to %s.\n"+
-		"A `!` counts messages that were lost, came twice or out of order, or were not sent.\n\n| load |",
-		time.Now().UTC().Format("2006-01-02"), machine(), rounds, baseline)
+	fmt.Fprintf(&b, "Measured on %s: %s.\n%s. Medians of up to %d rounds; in brackets the ratio to %s.\n"+
+		"A `!` counts, of the worst round, messages that were lost, came twice or out of order, or were not sent or acknowledged, and\n"+
+		"connections that broke. Such a figure has no ratio.\n\n| load |",
+		time.Now().UTC().Format("2006-01-02"), machine(), versions(brokers), rounds, baseline)
 	for _, c := range brokers {
 		fmt.Fprintf(&b, " %s |", c.name)
 	}
@@ -103,15 +110,29 @@ func (t *table) render(brokers []contender, rounds int) string {
 				continue
 			}
 			b.WriteString(" " + figure(median(v)))
-			if len(base) > 0 && median(base) > 0 {
+			switch n := t.faults[cell{row, c.name}]; {
+			case n > 0:
+				fmt.Fprintf(&b, " !%d", n)
+			case len(base) > 0 && median(base) > 0:
 				fmt.Fprintf(&b, " (%.2f)", median(v)/median(base))
 			}
-			fmt.Fprintf(&b, " %s|", t.faults[cell{row, c.name}])
+			b.WriteString(" |")
 		}
 		b.WriteString("\n")
 	}
 	t.renderSelf(&b)
 	return b.String()
+}
+
+// versions names the brokers that are not of this repository.
+func versions(brokers []contender) string {
+	var list []string
+	for _, c := range brokers {
+		if c.version != "" {
+			list = append(list, c.name+" "+c.version)
+		}
+	}
+	return strings.Join(list, ", ")
 }
 
 // renderSelf sets what the load cost beside what it cost to make.

@@ -53,7 +53,7 @@ func TestTable(t *testing.T) {
 	}
 	text := string(b)
 	for _, want := range []string{
-		"| pair: CPU µs | 3 (0.25) | 1 (0.08) !7| | 12 (1.00) |\n", "| pair: failed | | | 1 | |\n", "before\n" + begin, end + "after\n",
+		"| pair: CPU µs | 3 (0.25) | 1 !7 | | 12 (1.00) |\n", "| pair: failed | | | 1 | |\n", "before\n" + begin, end + "after\n",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is missing in\n%s", want, text)

@@ -26,7 +26,7 @@ func main() {
 func serve(tcp string) error {
 	capabilities := mqtt.NewDefaultServerCapabilities()
 	capabilities.ReceiveMaximum = 65535
-	capabilities.MaximumInflight = 8192
+	capabilities.MaximumInflight = 65535
 	capabilities.MaximumClientWritesPending = 64 << 10
 	s := mqtt.New(&mqtt.Options{Capabilities: capabilities, Logger: slog.New(slog.DiscardHandler)})
 	if err := s.AddHook(new(auth.AllowHook), nil); err != nil {
