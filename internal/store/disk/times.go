@@ -7,19 +7,19 @@ import (
 )
 
 // shortest is the upper bound of the first bucket of [Times]; each of the
-// others is √2 times the one before, up to 19 s.
+// others is a fifth longer than the one before, four double it, up to 22 s.
 const shortest = 50 * time.Microsecond
 
 // Times is a histogram of how long something took.
 type Times struct {
-	Buckets [38]int64 // how many took at most so long as [Times.Bound] says, and longer than the bucket before
+	Buckets [76]int64 // how many took at most so long as [Times.Bound] says, and longer than the bucket before
 	Longer  int64     // than the last bound
 	Sum     time.Duration
 }
 
 // Bound returns the longest time of bucket i.
 func (t *Times) Bound(i int) time.Duration {
-	return time.Duration(float64(shortest) * math.Pow(2, float64(i)/2)).Round(time.Microsecond)
+	return time.Duration(float64(shortest) * math.Pow(2, float64(i)/4)).Round(time.Microsecond)
 }
 
 // Count returns how many times there are.
