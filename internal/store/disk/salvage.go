@@ -50,7 +50,7 @@ func (s *Store) damaged(d Damage) {
 		rest = "The broker goes on with the rest. What is lost comes back from a backup alone: stop the broker, and have nightjar restore make a new directory of it."
 	}
 	if d.Kept != "" {
-		rest += fmt.Sprintf(" The damaged files lie in %s: nothing reads them any more, and they may be deleted.", d.Kept)
+		rest += fmt.Sprintf(" The damaged files lie in %s, and nothing reads them any more: they may be deleted, unless a file is gone that may turn up.", d.Kept)
 	}
 	say(rest)
 	if s.opts.Damage != nil {
