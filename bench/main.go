@@ -1,6 +1,6 @@
 // Command bench measures Nightjar beside the brokers that this machine has: Debian's mosquitto, and mochi-mqtt from this
-// module. It starts each broker anew for each load, lets them take turns in an order of chance, so that whatever else the machine does falls on
-// all alike, and writes the medians and their ratios into docs/benchmarks.md.
+// module. It starts each broker anew for each load, lets them take turns in an order of chance, so that whatever else the
+// machine does falls on all alike, and writes the medians and their ratios into docs/benchmarks.md.
 //
 //	go run . -rounds 3
 //	go run . -rounds 3 -growth

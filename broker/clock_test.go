@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"fmt"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -24,15 +25,21 @@ func TestClockThatJumps(t *testing.T) {
 		wall.Store(at.Unix())
 		return run(t, cfg)
 	}
-	waiting := func(b *Broker, want int) {
+	until := func(what string, holds func() bool) {
 		t.Helper()
-		deadline := time.Now().Add(30 * time.Second)
-		for n := -1; n != want; n, _ = b.Queued("sleeper") {
+		for deadline := time.Now().Add(30 * time.Second); !holds(); {
 			if time.Now().After(deadline) {
-				t.Fatalf("%d messages wait, not %d", n, want)
+				t.Fatalf("in vain it was waited for: %s", what)
 			}
 			<-time.After(time.Millisecond)
 		}
+	}
+	waiting := func(b *Broker, want int) {
+		t.Helper()
+		until(fmt.Sprintf("%d messages wait", want), func() bool {
+			n, _ := b.Queued("sleeper")
+			return n == want
+		})
 		if there := b.hub.Find("sleeper") != nil; there != (want > 0) {
 			t.Fatalf("the session is there: %v", there)
 		}
@@ -49,12 +56,7 @@ func TestClockThatJumps(t *testing.T) {
 	if err := c.Disconnect(t.Context(), &packet.Disconnect{}); err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(30 * time.Second); b.hub.Find("sleeper").Connected(); {
-		if time.Now().After(deadline) {
-			t.Fatal("the client is connected still")
-		}
-		<-time.After(time.Millisecond)
-	}
+	until("the client has gone", func() bool { return !b.hub.Find("sleeper").Connected() })
 	p, err := b.Dial(t.Context(), client.Options{Version: packet.V5})
 	if err != nil {
 		t.Fatal(err)

@@ -173,8 +173,9 @@ func header(frame []byte) packet.Header {
 
 // An end that comes together with the last message is seen.
 func TestHangUpBehindMessage(t *testing.T) {
+	t.Parallel() // what is lost is waited for
 	f := &faulty{fault: func(_ int, b []byte) [][]byte { return [][]byte{b} }, hangsUp: 30}
-	r, err := Run(t.Context(), Options{Scenario: "pair", URL: f.serve(t), Connections: 1, Messages: 100, Quiet: time.Second})
+	r, err := Run(t.Context(), Options{Scenario: "pair", URL: f.serve(t), Connections: 1, Messages: 100, Quiet: 10 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}

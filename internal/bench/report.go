@@ -46,8 +46,8 @@ type Step struct {
 }
 
 // Latency is in microseconds, from the moment a message was handed to the sockets to its arrival, or to its acknowledgement.
-// In paced the arrival is when the kernel put it into the receiver's socket, which does not depend on how soon this process
-// looks; else it is when the message was checked.
+// In paced the arrival is when the kernel received it, which does not depend on how soon this process looks; else it is when
+// the message was checked.
 type Latency struct {
 	P50   float64 `json:"p50"`
 	P90   float64 `json:"p90"`

@@ -134,8 +134,9 @@ func (r *run) shared() error {
 	return nil
 }
 
-// paced publishes one message after the other when it is due, so that nobody can gather several. Nobody waits for
-// anybody: a stall of the broker does not delay what is sent, and shows in the latency of all that it delays.
+// paced publishes one message after the other when it is due, so that nobody can gather several. It waits for nobody: a
+// stall of the broker shows in the latency of all that it delays, or, where it leaves this process no processor, in how late
+// they were sent.
 func (r *run) paced() error {
 	each, g := r.each(r.o.Connections), r.ledger
 	if err := r.pairs(each); err != nil {

@@ -25,8 +25,9 @@ func (s *socket) Read(p []byte) (n int, err error) {
 
 const timestampNS = 64 // SO_TIMESTAMPNS_NEW, the same on every architecture that Go knows
 
-// readStamped reads, and sets the clock of the engine to when the kernel put the last of it into the socket. That is when a
-// client has it, however much later this process finds the time to look.
+// readStamped reads, and sets the clock of the engine to when the kernel received the last of it. That is when a client has
+// it, however much later this process finds the time to look; but on a network that loses packets something before it may
+// have come later.
 func (e *engine) readStamped(fd int, p []byte) (int, error) {
 	beside := (*[unsafe.Sizeof(e.beside)]byte)(unsafe.Pointer(&e.beside))[:]
 	n, size, _, _, err := syscall.Recvmsg(fd, p, beside, 0)

@@ -232,6 +232,26 @@ func TestOfferedAsSessionEnds(t *testing.T) {
 	})
 }
 
+// unsent gives the member c of the group g a message of QoS 2, with an identifier of its
+// session. It gets into the store, and is sent, with submit.
+func (a *away) unsent(t *testing.T) (submit func()) {
+	t.Helper()
+	b := &transport.Batch{Now: a.now, Local: a.NewLocal()}
+	l := local(b)
+	l.Pub.SetKept(&message.Message{Topic: "t", Payload: []byte("0"), QoS: 2}, a.now)
+	l.begin()
+	c := a.Find("c")
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	l.addPending(c, &session.Entry{QoS: 2, Share: "g/t"}, 5)
+	return func() {
+		t.Helper()
+		if _, err := a.submit(b, l, nil, &l.Pub, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // TestIdentifierAsSessionEnds: likewise, but with QoS 2 and an identifier of the session
 // that ends: it was never sent with it, so another member may have it. [MQTT-4.8.2-5]
 func TestIdentifierAsSessionEnds(t *testing.T) {
@@ -239,18 +259,9 @@ func TestIdentifierAsSessionEnds(t *testing.T) {
 		member(t, s, "c", 60)
 		heir := member(t, s, "heir", NeverExpires)
 		a := newAway(t, s, Limits{})
-		b := &transport.Batch{Now: a.now, Local: a.NewLocal()}
-		l := local(b)
-		l.Pub.SetKept(&message.Message{Topic: "t", Payload: []byte("0"), QoS: 2}, a.now)
-		l.begin()
-		c := a.Find("c")
-		c.mu.Lock()
-		l.addPending(c, &session.Entry{QoS: 2, Share: "g/t"}, 5)
-		c.mu.Unlock()
+		submit := a.unsent(t)
 		a.pass(61_000)
-		if _, err := a.submit(b, l, nil, &l.Pub, 0); err != nil {
-			t.Fatal(err)
-		}
+		submit()
 		a.pass(1_000)
 		wantOrder(t, s, heir, 1)
 		if st := s.Stats(); st.Sessions != 1 || st.Queued != 1 {

@@ -9,7 +9,6 @@ import (
 	"github.com/nightjarmq/nightjar/internal/message"
 	"github.com/nightjarmq/nightjar/internal/session"
 	"github.com/nightjarmq/nightjar/internal/store"
-	"github.com/nightjarmq/nightjar/internal/transport"
 )
 
 // stray is what the session in memory of a member of the group g has left.
@@ -107,19 +106,10 @@ func TestUnsentStrays(t *testing.T) {
 	heir := member(t, s, "heir", NeverExpires)
 	f := &full{s, math.MaxInt}
 	a := newAway(t, f, Limits{})
-	b := &transport.Batch{Now: a.now, Local: a.NewLocal()}
-	l := local(b)
-	l.Pub.SetKept(&message.Message{Topic: "t", Payload: []byte("0"), QoS: 2}, a.now)
-	l.begin()
-	c := a.Find("c")
-	c.mu.Lock()
-	l.addPending(c, &session.Entry{QoS: 2, Share: "g/t"}, 5)
-	c.mu.Unlock()
+	submit := a.unsent(t)
 	a.pass(61_000)
 	f.takes = 1
-	if _, err := a.submit(b, l, nil, &l.Pub, 0); err != nil {
-		t.Fatal(err)
-	}
+	submit()
 	a.pass(remainsRetry)
 	wantOrder(t, s, heir, 0)
 	f.takes = math.MaxInt
